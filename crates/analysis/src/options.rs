@@ -1,0 +1,55 @@
+//! What an analysis is asked for.
+
+use crate::memory::{Allocator, Profile};
+
+/// Which of a key's three sizes ranks keys and prefixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SizeKind {
+    /// Memory the key really takes.
+    #[default]
+    Bytes,
+    /// What `MEMORY USAGE key SAMPLES 0` would say.
+    MemoryUsage,
+    /// Length of the value in the file.
+    Serialized,
+}
+
+/// Settings of an analysis; `Default` is what the command line does without options.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many keys the list of largest keys holds.
+    pub top: usize,
+    /// How many prefixes are listed for each type.
+    pub prefixes: usize,
+    /// Bytes that end a prefix.
+    pub separators: Vec<u8>,
+    /// Whether every digit of a key counts as `0` when prefixes are formed.
+    pub fold_digits: bool,
+    /// Whether the file's checksum is verified.
+    pub checksum: bool,
+    /// Server version whose memory is modelled; from the file if `None`.
+    pub profile: Option<Profile>,
+    /// Allocator of that server.
+    pub allocator: Allocator,
+    /// Size that ranks.
+    pub size: SizeKind,
+    /// The present in milliseconds since 1970: keys that expired before the file was
+    /// written are told by the file's own creation time; this is used where it has none.
+    pub now_ms: i64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            top: 100,
+            prefixes: 50,
+            separators: b":;,_- ".to_vec(),
+            fold_digits: true,
+            checksum: true,
+            profile: None,
+            allocator: Allocator::default(),
+            size: SizeKind::default(),
+            now_ms: 0,
+        }
+    }
+}

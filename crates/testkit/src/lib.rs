@@ -1,0 +1,1 @@
+//! Writes RDB bytes for tests, independently of the reader.
