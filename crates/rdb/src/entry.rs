@@ -150,9 +150,13 @@ impl<'a> Str<'a> {
     /// A string whose bytes are at hand.
     pub fn from_bytes(bytes: &'a [u8]) -> Self {
         let len = bytes.len() as u64;
-        let text =
-            if len <= Self::SHORT_LEN_MAX { Text::Short(bytes) } else { Text::Long };
+        let text = if len <= Self::SHORT_LEN_MAX { Text::Short(bytes) } else { Text::Long };
         Self { len, text }
+    }
+
+    /// A string that was passed by.
+    pub(crate) fn long(len: u64) -> Self {
+        Self { len, text: Text::Long }
     }
 
     /// A string written as an integer.
@@ -244,11 +248,11 @@ pub enum Part<'a> {
     ScoreText(Str<'a>),
     /// A field of a hash, or of a template.
     Field(Str<'a>),
-    /// Expiry of the field before it in milliseconds since 1970 (not pushed if none).
-    /// Comes after [`Part::Field`] and before its [`Part::Value`].
-    FieldExpire(u64),
     /// The value of the field before it; in template hashes it comes without a field.
     Value(Str<'a>),
+    /// Expiry of the field whose value came just before, in milliseconds since 1970;
+    /// not pushed for a field without.
+    FieldExpire(u64),
     /// The template that a template hash refers to, before its values.
     Template {
         /// Its number.
@@ -296,8 +300,6 @@ pub enum Part<'a> {
     Producer {
         /// Its id.
         name: Str<'a>,
-        /// Remembered message ids that follow, a claim of the file.
-        count: u64,
     },
     /// A message id remembered for the producer before it.
     ProducedId(Str<'a>),

@@ -30,13 +30,27 @@
 //!   an [`Error`], which names the byte. Never a panic.
 #![warn(missing_docs)]
 
+mod block;
+mod crc64;
 mod entry;
 mod error;
+mod input;
+mod length;
+mod limits;
+mod lzf;
+mod packed;
+mod reader;
+mod source;
 mod types;
+mod value;
+
+pub use block::{Blocks, Inline, ReadAhead};
 
 pub use entry::{
     Checksum, Entry, Header, Key, Packed, Part, Skip, Str, Text, ValueEnd, Visit, decimal_len,
     parse_int,
 };
 pub use error::{Context, Damage, Error, ErrorKind, PackedError, Quoted};
+pub use limits::{Limits, Options};
+pub use reader::Reader;
 pub use types::{Flavor, ModuleId, ObjectType, RdbType};

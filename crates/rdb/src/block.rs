@@ -1,0 +1,144 @@
+//! Blocks: how bytes come from their source, with the checksum of all bytes before them.
+//!
+//! A block is a buffer whose first [`HEADROOM`] bytes are left free. When a record
+//! straddles two blocks, the rest of the first is copied into the headroom of the second,
+//! so that a reader always sees its bytes in one piece without a buffer that grows.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+/// Bytes kept free before a block's data: the most that can be asked for in one piece.
+pub(crate) const HEADROOM: usize = 64 << 10;
+
+/// Bytes of data in a block. Small enough to stay in a core's cache between the reading,
+/// the checksum and the parsing.
+const BLOCK_LEN: usize = 256 << 10;
+
+/// Blocks that travel between the two threads of [`read_ahead`].
+const BLOCKS_AHEAD: usize = 4;
+
+/// A piece of the input.
+#[derive(Debug)]
+pub struct Block {
+    /// [`HEADROOM`] free bytes, then the data.
+    pub(crate) buf: Vec<u8>,
+    /// End of the data in `buf`. A block without data is the end of the input.
+    pub(crate) end: usize,
+    /// Checksum of all bytes of the input before this block's data.
+    pub(crate) crc_before: u64,
+}
+
+impl Block {
+    /// A block of no data, which owns a buffer for some.
+    pub(crate) fn empty() -> Self {
+        Self { buf: vec![0; HEADROOM + BLOCK_LEN], end: HEADROOM, crc_before: 0 }
+    }
+
+    /// The place of a block that is away.
+    pub(crate) fn none() -> Self {
+        Self { buf: Vec::new(), end: HEADROOM, crc_before: 0 }
+    }
+
+    /// The bytes read into this block, without what was copied before them.
+    pub(crate) fn data(&self) -> &[u8] {
+        self.buf.get(HEADROOM..self.end).unwrap_or_default()
+    }
+
+    /// Reads until the block is full or the input ends; the block holds what was read
+    /// before a failure.
+    fn fill(&mut self, source: &mut impl Read) -> io::Result<()> {
+        self.end = HEADROOM;
+        while let Some(free) = self.buf.get_mut(self.end..).filter(|free| !free.is_empty()) {
+            match source.read(free) {
+                Ok(0) => break,
+                Ok(len) => self.end += len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where blocks come from: the caller's thread or one that reads ahead.
+pub trait Blocks {
+    /// Takes back a used block and hands out the next one; one without data is the end.
+    ///
+    /// # Errors
+    /// Those of the source.
+    fn next_block(&mut self, used: Block) -> io::Result<Block>;
+}
+
+/// Reads in the caller's thread.
+#[derive(Debug)]
+pub struct Inline<R> {
+    source: R,
+    crc: Option<u64>,
+    /// A failure to report once the bytes before it are used up.
+    failure: Option<io::Error>,
+}
+
+impl<R: Read> Inline<R> {
+    pub(crate) fn new(source: R, checksum: bool) -> Self {
+        Self { source, crc: checksum.then_some(0), failure: None }
+    }
+}
+
+impl<R: Read> Blocks for Inline<R> {
+    fn next_block(&mut self, mut block: Block) -> io::Result<Block> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        if let Err(failure) = block.fill(&mut self.source) {
+            if block.data().is_empty() {
+                return Err(failure);
+            }
+            self.failure = Some(failure);
+        }
+        if let Some(crc) = &mut self.crc {
+            block.crc_before = *crc;
+            *crc = crate::crc64::update(*crc, block.data());
+        }
+        Ok(block)
+    }
+}
+
+/// Blocks that another thread has read, so that reading and checksum cost no wall time.
+#[derive(Debug)]
+pub struct ReadAhead {
+    full: Receiver<io::Result<Block>>,
+    used: SyncSender<Block>,
+}
+
+impl ReadAhead {
+    /// Starts a thread that reads `source` a few blocks ahead; it ends with the source or
+    /// when the blocks are no longer wanted.
+    pub(crate) fn start(source: impl Read + Send + 'static, checksum: bool) -> Self {
+        let (full_sender, full) = sync_channel(BLOCKS_AHEAD);
+        let (used, used_receiver) = sync_channel::<Block>(BLOCKS_AHEAD + 2);
+        for _ in 0..BLOCKS_AHEAD {
+            // The channel has room for all of them and its receiver is alive.
+            let _ = used.send(Block::empty());
+        }
+        thread::spawn(move || {
+            let mut blocks = Inline::new(source, checksum);
+            while let Ok(block) = used_receiver.recv() {
+                let result = blocks.next_block(block);
+                let last = !matches!(&result, Ok(block) if !block.data().is_empty());
+                if full_sender.send(result).is_err() || last {
+                    break;
+                }
+            }
+        });
+        Self { full, used }
+    }
+}
+
+impl Blocks for ReadAhead {
+    fn next_block(&mut self, used: Block) -> io::Result<Block> {
+        // The thread has ended once the source has; its blocks are dropped then.
+        let _ = self.used.send(used);
+        self.full.recv().unwrap_or_else(|_| Ok(Block::empty()))
+    }
+}

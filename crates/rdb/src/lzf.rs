@@ -1,0 +1,340 @@
+//! LZF, the compression Redis uses inside its files (`lzf_d.c`).
+//!
+//! ```text
+//! 000lllll <l+1 bytes>              literal bytes
+//! lllooooo oooooooo                 l+2 bytes (l 1 to 6) from o+1 bytes back
+//! 111ooooo llllllll oooooooo        l+9 bytes from o+1 bytes back
+//! ```
+//!
+//! Nothing reaches further back than 8 KiB, so a stream of any length expands in a window
+//! of fixed size. Worked example: `00 61 e0 00 00` is "a" and nine more of it.
+
+use crate::error::PackedError;
+use crate::source::{Fault, Source};
+
+/// Furthest a reference reaches back.
+const REACH: usize = 8 << 10;
+
+/// Most that one token expands to.
+const TOKEN_LEN_MAX: usize = 264;
+
+/// One step of the stream.
+enum Token {
+    /// So many bytes follow as they are.
+    Literal(usize),
+    /// So many bytes repeat those `back` bytes ago.
+    Repeat { len: usize, back: usize },
+}
+
+/// Decodes the token that begins `bytes`; its length and the token.
+#[inline]
+fn token(bytes: &[u8]) -> Option<(usize, Token)> {
+    match *bytes {
+        [control @ 0..=0x1f, ..] => Some((1, Token::Literal(usize::from(control) + 1))),
+        [control @ 0xe0..=0xff, more, low, ..] => {
+            Some((3, Token::Repeat { len: usize::from(more) + 9, back: back(control, low) }))
+        }
+        [control @ 0x20..=0xdf, low, ..] => Some((
+            2,
+            Token::Repeat { len: usize::from(control >> 5) + 2, back: back(control, low) },
+        )),
+        _ => None,
+    }
+}
+
+#[inline]
+fn back(control: u8, low: u8) -> usize {
+    (usize::from(control & 0x1f) << 8 | usize::from(low)) + 1
+}
+
+#[cold]
+fn cut(at: u64) -> PackedError {
+    PackedError::new(at, "compressed string ends inside a token")
+}
+
+#[cold]
+fn too_far(at: u64, back: usize) -> PackedError {
+    PackedError::new(at, format!("compressed string refers {back} bytes back, {at} are there"))
+}
+
+#[cold]
+fn wrong_len(announced: u64, found: u64) -> PackedError {
+    PackedError::new(
+        found,
+        format!("compressed string announces {announced} bytes and expands to {found}"),
+    )
+}
+
+/// Checks that `source` expands to exactly `len` bytes, without expanding it.
+pub(crate) fn check<S: Source>(source: &mut S, len: u64) -> Result<(), Fault> {
+    let mut done = 0u64;
+    while source.left() > 0 {
+        let Some((token_len, token)) = token(source.peek(3)?) else {
+            return Err(cut(done).into());
+        };
+        match token {
+            Token::Literal(count) => {
+                let whole = (token_len + count) as u64;
+                if whole > source.left() {
+                    return Err(cut(done).into());
+                }
+                source.skip(whole)?;
+                done += count as u64;
+            }
+            Token::Repeat { len, back } => {
+                if back as u64 > done {
+                    return Err(too_far(done, back).into());
+                }
+                source.skip(token_len as u64)?;
+                done += len as u64;
+            }
+        }
+    }
+    if done == len && len > 0 { Ok(()) } else { Err(wrong_len(len, done).into()) }
+}
+
+/// Expands `bytes` into `out`, which then holds exactly `len` bytes.
+pub(crate) fn expand(bytes: &[u8], len: usize, out: &mut Vec<u8>) -> Result<(), PackedError> {
+    // Never shrunk: the caller bounds `len` by a constant and the buffer is used again.
+    if out.len() < len {
+        out.resize(len, 0);
+    }
+    let mut done = 0;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let Some((token_len, token)) = token(rest) else {
+            return Err(cut(done as u64));
+        };
+        rest = rest.get(token_len..).unwrap_or_default();
+        match token {
+            Token::Literal(count) => {
+                let Some((literal, after)) = rest.split_at_checked(count) else {
+                    return Err(cut(done as u64));
+                };
+                match out.get_mut(done..done + count) {
+                    Some(room) if done + count <= len => room.copy_from_slice(literal),
+                    _ => return Err(wrong_len(len as u64, (done + count) as u64)),
+                }
+                rest = after;
+                done += count;
+            }
+            Token::Repeat { len: count, back } => {
+                if back > done {
+                    return Err(too_far(done as u64, back));
+                }
+                if done + count > len {
+                    return Err(wrong_len(len as u64, (done + count) as u64));
+                }
+                repeat(out, done, back, count);
+                done += count;
+            }
+        }
+    }
+    out.truncate(len);
+    if done == len && len > 0 { Ok(()) } else { Err(wrong_len(len as u64, done as u64)) }
+}
+
+/// Writes at `done` the `count` bytes that stand `back` bytes before it; both ranges, which
+/// may overlap, are in `out`.
+#[inline]
+fn repeat(out: &mut [u8], done: usize, back: usize, count: usize) {
+    let start = done - back;
+    if back >= count {
+        out.copy_within(start..start + count, done);
+        return;
+    }
+    // The pattern doubles with each copy.
+    let mut copied = 0;
+    while copied < count {
+        let piece = (back + copied).min(count - copied);
+        out.copy_within(start..start + piece, done + copied);
+        copied += piece;
+    }
+}
+
+/// Expands a stream as it is read, in a window of fixed size.
+#[derive(Debug)]
+pub(crate) struct Expand<S> {
+    source: S,
+    /// The last bytes handed out, then those to come.
+    window: Vec<u8>,
+    /// Next byte to hand out.
+    pos: usize,
+    /// Bytes announced and not yet handed out.
+    left: u64,
+    /// Bytes expanded so far.
+    done: u64,
+    len: u64,
+}
+
+impl<S: Source> Expand<S> {
+    /// Bytes the window grows to before what is used up is dropped.
+    const WINDOW_LEN: usize = 64 << 10;
+
+    pub(crate) fn new(source: S, len: u64) -> Self {
+        Self { source, window: Vec::new(), pos: 0, left: len, done: 0, len }
+    }
+
+    /// Bytes of the compressed form that were not read.
+    pub(crate) fn compressed_left(&self) -> u64 {
+        self.source.left()
+    }
+
+    /// Checks that the stream ends where it was announced to, after all was handed out.
+    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
+        if self.left == 0 && self.source.left() == 0 && self.done == self.len && self.len > 0 {
+            return Ok(());
+        }
+        Err(PackedError::new(
+            self.done,
+            format!("compressed string announces {} bytes and has others", self.len),
+        )
+        .into())
+    }
+
+    /// Expands tokens until the window is full enough or the stream ends.
+    fn more(&mut self) -> Result<(), Fault> {
+        if self.window.len() > Self::WINDOW_LEN {
+            let keep_from = self.pos.min(self.window.len() - REACH);
+            self.window.drain(..keep_from);
+            self.pos -= keep_from;
+        }
+        while self.source.left() > 0 && self.window.len() <= Self::WINDOW_LEN {
+            let peeked = self.source.peek(3 + 32)?;
+            let Some((token_len, token)) = token(peeked) else {
+                return Err(cut(self.done).into());
+            };
+            let count = match token {
+                Token::Literal(count) => {
+                    let Some(literal) = peeked.get(token_len..token_len + count) else {
+                        return Err(cut(self.done).into());
+                    };
+                    self.window.extend_from_slice(literal);
+                    self.source.skip((token_len + count) as u64)?;
+                    count
+                }
+                Token::Repeat { len, back } => {
+                    if back > self.window.len() {
+                        return Err(too_far(self.done, back).into());
+                    }
+                    let done = self.window.len();
+                    self.window.resize(done + len, 0);
+                    repeat(&mut self.window, done, back, len);
+                    self.source.skip(token_len as u64)?;
+                    len
+                }
+            };
+            self.done += count as u64;
+        }
+        Ok(())
+    }
+
+    fn at_hand(&self) -> u64 {
+        ((self.window.len() - self.pos) as u64).min(self.left)
+    }
+}
+
+impl<S: Source> Source for Expand<S> {
+    fn peek(&mut self, want: usize) -> Result<&[u8], Fault> {
+        debug_assert!(want < Self::WINDOW_LEN - REACH - TOKEN_LEN_MAX, "the window must hold it");
+        let want = (want as u64).min(self.left);
+        if self.at_hand() < want {
+            self.more()?;
+            if self.at_hand() < want {
+                return Err(wrong_len(self.len, self.done).into());
+            }
+        }
+        let rest = self.window.get(self.pos..).unwrap_or_default();
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        Ok(rest.get(..left).unwrap_or(rest))
+    }
+
+    fn skip(&mut self, len: u64) -> Result<(), Fault> {
+        let mut to_go = len;
+        loop {
+            let step = self.at_hand().min(to_go);
+            self.pos += usize::try_from(step).unwrap_or(usize::MAX);
+            self.left -= step;
+            to_go -= step;
+            if to_go == 0 {
+                return Ok(());
+            }
+            self.more()?;
+            if self.at_hand() == 0 {
+                return Err(wrong_len(self.len, self.done).into());
+            }
+        }
+    }
+
+    fn left(&self) -> u64 {
+        self.left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Slice;
+
+    fn all_ways(bytes: &[u8], len: usize) -> Result<Vec<u8>, ()> {
+        let mut out = Vec::new();
+        let expanded = expand(bytes, len, &mut out);
+        let checked = check(&mut Slice(bytes), len as u64);
+        let mut stream = Expand::new(Slice(bytes), len as u64);
+        let mut streamed = Vec::new();
+        let walked = loop {
+            if stream.left() == 0 {
+                break stream.finish();
+            }
+            match stream.peek(1) {
+                Ok(chunk) => {
+                    let step = chunk.len().min(100);
+                    streamed.extend_from_slice(&chunk[..step]);
+                    stream.skip(step as u64).unwrap();
+                }
+                Err(fault) => break Err(fault),
+            }
+        };
+        assert_eq!(expanded.is_ok(), checked.is_ok(), "check and expand agree on {bytes:02x?}");
+        assert_eq!(expanded.is_ok(), walked.is_ok(), "stream and expand agree on {bytes:02x?}");
+        expanded.map_err(|_| ())?;
+        assert_eq!(out, streamed);
+        Ok(out)
+    }
+
+    #[test]
+    fn worked_example() {
+        assert_eq!(all_ways(b"\x00a\xe0\x00\x00", 10).unwrap(), b"aaaaaaaaaa");
+        assert_eq!(all_ways(b"\x02abc\x20\x02", 6).unwrap(), b"abcabc");
+    }
+
+    #[test]
+    fn lies_are_found() {
+        let table: &[(&[u8], usize)] = &[
+            (b"", 0),
+            (b"", 5),
+            (b"\x00a\xe0\x00\x00", 9),
+            (b"\x00a\xe0\x00\x00", 11),
+            (b"\x00a\xe0\x00\x01", 10),
+            (b"\x20\x00", 3),
+            (b"\x05abc", 6),
+            (b"\x00a\xe0\x00", 10),
+            (b"\x00a\x20", 4),
+        ];
+        for (bytes, len) in table {
+            assert!(all_ways(bytes, *len).is_err(), "{bytes:02x?} as {len}");
+        }
+    }
+
+    #[test]
+    fn stream_expands_beyond_its_window() {
+        let mut bytes = b"\x03abcd".to_vec();
+        let tokens = 4000;
+        for _ in 0..tokens {
+            bytes.extend_from_slice(b"\xe0\xff\x03");
+        }
+        let len = 4 + tokens * 264;
+        let out = all_ways(&bytes, len).unwrap();
+        assert!(out.chunks_exact(4).all(|c| c == b"abcd"));
+    }
+}

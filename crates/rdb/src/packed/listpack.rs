@@ -1,0 +1,322 @@
+//! Listpack (`listpack.c`): the packed form since Redis 7.0, and of stream nodes since 5.0.
+//!
+//! ```text
+//! <u32 total bytes> <u16 entries, 65535 = unknown> <entry>... 0xff      all little endian
+//!
+//! entry: <encoding> <data> <backlen>
+//! 0iiiiiii                      integer 0 to 127
+//! 10llllll <l bytes>            string of up to 63 bytes
+//! 110iiiii iiiiiiii             signed integer of 13 bits
+//! 1110llll llllllll <l bytes>   string of up to 4095 bytes
+//! 11110000 <u32> <l bytes>      string of up to 4 GiB
+//! 11110001..11110100            signed integer of 16, 24, 32 or 64 bits
+//! ```
+//!
+//! `backlen` is the length of encoding and data, seven bits a byte, most significant first,
+//! all but the first byte with the high bit set. Worked example, the list "a", 1000:
+//! `0d 00 00 00  02 00  81 61 02  c3 e8 02  ff`, thirteen bytes.
+
+use crate::entry::Str;
+use crate::error::PackedError;
+use crate::packed::{
+    ENTRY_PEEK, Each, bytes_after_end, entry_cut, header_cut, no_end, refused, wrong_count,
+    wrong_total,
+};
+use crate::source::{Fault, Source};
+
+const KIND: &str = "listpack";
+const HEADER_LEN: u64 = 6;
+const END: u8 = 0xff;
+/// Entry count that means "count them".
+const COUNT_UNKNOWN: u16 = u16::MAX;
+
+/// What the encoding of an entry says.
+#[derive(Debug, Clone, Copy)]
+enum Head {
+    Int { value: i64, len: usize },
+    Str { header_len: usize, len: u64 },
+}
+
+/// Decodes the encoding (and an integer's data) at the start of `bytes`.
+#[inline]
+fn head(bytes: &[u8]) -> Option<Head> {
+    let int = |value, len| Some(Head::Int { value, len });
+    match *bytes {
+        [b @ 0..=0x7f, ..] => int(i64::from(b), 1),
+        [b @ 0x80..=0xbf, ..] => Some(Head::Str { header_len: 1, len: u64::from(b & 0x3f) }),
+        [b @ 0xc0..=0xdf, low, ..] => {
+            let bits = u16::from(b & 0x1f) << 8 | u16::from(low);
+            // Thirteen bits in two's complement.
+            int(i64::from(bits) - if bits >= 1 << 12 { 1 << 13 } else { 0 }, 2)
+        }
+        [b @ 0xe0..=0xef, low, ..] => {
+            Some(Head::Str { header_len: 2, len: u64::from(b & 0x0f) << 8 | u64::from(low) })
+        }
+        [0xf0, a, b, c, d, ..] => {
+            Some(Head::Str { header_len: 5, len: u64::from(u32::from_le_bytes([a, b, c, d])) })
+        }
+        [0xf1, a, b, ..] => int(i64::from(i16::from_le_bytes([a, b])), 3),
+        [0xf2, a, b, c, ..] => int(i64::from(i32::from_le_bytes([0, a, b, c]) >> 8), 4),
+        [0xf3, a, b, c, d, ..] => int(i64::from(i32::from_le_bytes([a, b, c, d])), 5),
+        [0xf4, a, b, c, d, e, f, g, h, ..] => int(i64::from_le_bytes([a, b, c, d, e, f, g, h]), 9),
+        _ => None,
+    }
+}
+
+/// Bytes that the back length of an entry takes (`lpEncodeBacklen`).
+#[inline]
+pub(crate) fn backlen_len(entry_len: u64) -> usize {
+    match entry_len {
+        0..=127 => 1,
+        128..16383 => 2,
+        16383..2_097_151 => 3,
+        2_097_151..268_435_455 => 4,
+        _ => 5,
+    }
+}
+
+/// Tells whether `bytes`, a whole back length, says `entry_len`.
+#[inline]
+fn backlen_says(bytes: &[u8], entry_len: u64) -> bool {
+    let mut said = 0u64;
+    for (i, byte) in bytes.iter().enumerate() {
+        if (byte & 0x80 != 0) != (i > 0) {
+            return false;
+        }
+        said = said << 7 | u64::from(byte & 0x7f);
+    }
+    said == entry_len
+}
+
+/// Walks a listpack whose bytes are all that `source` has; answers the number of entries.
+///
+/// # Errors
+/// [`PackedError`] as [`Fault::Damage`] where the blob contradicts itself or `each` refuses.
+pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64, Fault> {
+    let len = source.left();
+    let Some(&[a, b, c, d, n, m]) = source.peek(6)?.first_chunk() else {
+        return Err(header_cut(KIND, len).into());
+    };
+    let total = u64::from(u32::from_le_bytes([a, b, c, d]));
+    let stated = u16::from_le_bytes([n, m]);
+    if total != len {
+        return Err(wrong_total(KIND, total, len).into());
+    }
+    source.skip(HEADER_LEN)?;
+    let mut index = 0u64;
+    loop {
+        let left = source.left();
+        let bytes = source.peek(ENTRY_PEEK)?;
+        match bytes.first() {
+            None => return Err(no_end(KIND, len - left).into()),
+            Some(&END) => break,
+            Some(_) => {}
+        }
+        let step = step(bytes, &mut each, index, len - left, left)?;
+        match step {
+            Step::Whole(entry_len) => source.skip(entry_len as u64)?,
+            Step::Long { entry_len, backlen_len } => {
+                source.skip(entry_len)?;
+                let said = source.peek(backlen_len)?.get(..backlen_len);
+                if !said.is_some_and(|said| backlen_says(said, entry_len)) {
+                    return Err(wrong_backlen(index, len - left, entry_len).into());
+                }
+                source.skip(backlen_len as u64)?;
+            }
+        }
+        index += 1;
+    }
+    let after = source.left() - 1;
+    if after > 0 {
+        return Err(bytes_after_end(KIND, len - after, after).into());
+    }
+    source.skip(1)?;
+    if stated != COUNT_UNKNOWN && u64::from(stated) != index {
+        return Err(wrong_count(KIND, u64::from(stated), index).into());
+    }
+    Ok(index)
+}
+
+/// How far an entry reaches.
+enum Step {
+    /// Checked, back length included.
+    Whole(usize),
+    /// A long string, whose back length is out of sight.
+    Long { entry_len: u64, backlen_len: usize },
+}
+
+/// Hands out the entry that begins `bytes`; `at` and `left` are its place in the blob.
+#[inline]
+fn step(
+    bytes: &[u8],
+    each: &mut impl Each,
+    index: u64,
+    at: u64,
+    left: u64,
+) -> Result<Step, PackedError> {
+    let (string, entry_len) = match head(bytes) {
+        Some(Head::Int { value, len }) => (Str::from_int(value), len as u64),
+        Some(Head::Str { header_len, len }) => {
+            let entry_len = header_len as u64 + len;
+            if entry_len >= left {
+                return Err(entry_cut(KIND, at, index, left));
+            }
+            let short = usize::try_from(len).ok().filter(|_| len <= Str::SHORT_LEN_MAX);
+            match short.and_then(|short| bytes.get(header_len..header_len + short)) {
+                Some(short) => (Str::from_bytes(short), entry_len),
+                None => (Str::long(len), entry_len),
+            }
+        }
+        None => return Err(bad_encoding(bytes, index, at, left)),
+    };
+    let backlen_len = backlen_len(entry_len);
+    // One byte more must be there for the end.
+    if entry_len + backlen_len as u64 >= left {
+        return Err(entry_cut(KIND, at, index, left));
+    }
+    let seen = usize::try_from(entry_len)
+        .ok()
+        .and_then(|entry_len| bytes.get(entry_len..entry_len + backlen_len));
+    if let Some(said) = seen
+        && !backlen_says(said, entry_len)
+    {
+        return Err(wrong_backlen(index, at, entry_len));
+    }
+    each(string).map_err(|reason| refused(KIND, at, index, reason))?;
+    Ok(match (seen, usize::try_from(entry_len)) {
+        (Some(_), Ok(entry_len)) => Step::Whole(entry_len + backlen_len),
+        _ => Step::Long { entry_len, backlen_len },
+    })
+}
+
+#[cold]
+fn bad_encoding(bytes: &[u8], index: u64, at: u64, left: u64) -> PackedError {
+    match bytes.first() {
+        Some(byte @ 0xf5..) => PackedError::new(
+            at,
+            format!("listpack entry {index} has no known encoding: {byte:#04x}"),
+        ),
+        _ => entry_cut(KIND, at, index, left),
+    }
+}
+
+#[cold]
+fn wrong_backlen(index: u64, at: u64, entry_len: u64) -> PackedError {
+    PackedError::new(
+        at,
+        format!("listpack entry {index} of {entry_len} bytes is followed by another length"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Text;
+    use crate::source::Slice;
+
+    fn entries(bytes: &[u8]) -> Result<Vec<String>, String> {
+        let mut found = Vec::new();
+        let count = walk(&mut Slice(bytes), |s: Str<'_>| {
+            found.push(match s.text {
+                Text::Int(value) => value.to_string(),
+                Text::Short(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
+                Text::Long => format!("{} bytes", s.len),
+            });
+            Ok(())
+        });
+        match count {
+            Ok(count) => {
+                assert_eq!(count, found.len() as u64);
+                Ok(found)
+            }
+            Err(Fault::Damage(error)) => Err(format!("{}: {}", error.at, error.reason)),
+            Err(Fault::Stop(error)) => panic!("{error}"),
+        }
+    }
+
+    /// A listpack of entries given without their back lengths.
+    fn pack(entries: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = vec![0; 6];
+        for entry in entries {
+            bytes.extend_from_slice(entry);
+            let len = entry.len();
+            match backlen_len(len as u64) {
+                1 => bytes.push(len as u8),
+                2 => bytes.extend([(len >> 7) as u8, (len & 127) as u8 | 128]),
+                _ => bytes.extend([
+                    (len >> 14) as u8,
+                    (len >> 7 & 127) as u8 | 128,
+                    (len & 127) as u8 | 128,
+                ]),
+            }
+        }
+        bytes.push(0xff);
+        let total = (bytes.len() as u32).to_le_bytes();
+        bytes[..4].copy_from_slice(&total);
+        bytes[4] = entries.len() as u8;
+        bytes
+    }
+
+    #[test]
+    fn every_encoding() {
+        let long = [&[0xe1u8, 0x2c][..], &[b'x'; 300]].concat();
+        let longer = [&[0xf0u8, 0, 0x50, 0, 0][..], &[b'y'; 0x5000]].concat();
+        let bytes = pack(&[
+            b"\x7f",
+            b"\x81a",
+            b"\xc3\xe8",
+            b"\xdf\xff",
+            &long,
+            &longer,
+            b"\xf1\x00\x80",
+            b"\xf2\xff\xff\xff",
+            b"\xf3\x00\x00\x00\x80",
+            b"\xf4\x00\x00\x00\x00\x00\x00\x00\x80",
+        ]);
+        let expected = [
+            "127",
+            "\"a\"",
+            "1000",
+            "-1",
+            "300 bytes",
+            "20480 bytes",
+            "-32768",
+            "-1",
+            "-2147483648",
+            "-9223372036854775808",
+        ];
+        assert_eq!(entries(&bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn worked_example() {
+        let bytes = b"\x0d\0\0\0\x02\0\x81a\x02\xc3\xe8\x02\xff";
+        assert_eq!(entries(bytes).unwrap(), ["\"a\"", "1000"]);
+    }
+
+    #[test]
+    fn lies_are_found() {
+        let good = b"\x0d\0\0\0\x02\0\x81a\x02\xc3\xe8\x02\xff";
+        let table: &[(usize, u8, &str)] = &[
+            (0, 0x0e, "0: listpack of 13 bytes states a length of 14"),
+            (4, 3, "4: listpack states 3 entries and holds 2"),
+            (6, 0xbf, "6: listpack entry 0 reaches beyond the 7 bytes left in the blob"),
+            (8, 1, "6: listpack entry 0 of 2 bytes is followed by another length"),
+            (8, 0x82, "6: listpack entry 0 of 2 bytes is followed by another length"),
+            (6, 0xff, "7: listpack has 6 bytes after its end"),
+            (9, 0xf5, "9: listpack entry 1 has no known encoding: 0xf5"),
+            (12, 0, "12: listpack entry 2 reaches beyond the 1 bytes left in the blob"),
+        ];
+        for (at, byte, message) in table {
+            let mut bytes = good.to_vec();
+            bytes[*at] = *byte;
+            assert_eq!(entries(&bytes).unwrap_err(), *message);
+        }
+        let mut unknown = good.to_vec();
+        unknown[4..6].copy_from_slice(&[0xff, 0xff]);
+        assert_eq!(entries(&unknown).unwrap().len(), 2, "65535 means: count them");
+        for cut in 0..good.len() {
+            assert!(entries(&good[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+}

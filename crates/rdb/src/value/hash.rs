@@ -1,0 +1,96 @@
+//! Hashes whose fields are written one by one.
+//!
+//! ```text
+//! type 4:          <count> (<field> <value>)...
+//! Redis type 22:   <count> (<expiry, 0 = none> <field> <value>)...           7.4-rc1 alone
+//! Redis type 24:   <u64 soonest expiry> <count> (<ttl> <field> <value>)...
+//!                  ttl 0 = none, else expiry = soonest + ttl - 1
+//! Valkey type 22:  <count> (<field> <value> <i64 expiry, -1 = none>)...
+//! type 32:         <template> <value>...        fields as the template says
+//! ```
+//!
+//! Expiries are in milliseconds since 1970, fixed-width numbers little endian.
+
+use crate::block::Blocks;
+use crate::entry::{Part, Visit};
+use crate::error::{Error, ErrorKind};
+use crate::value::Value;
+
+impl<B: Blocks, V: Visit> Value<'_, B, V> {
+    pub(super) fn hash(&mut self) -> Result<(), Error> {
+        for _ in 0..self.field_count()? {
+            self.field_and_value()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn hash_absolute_expire(&mut self) -> Result<(), Error> {
+        for _ in 0..self.field_count()? {
+            let expire_at_ms = self.input.count()?;
+            self.field_and_value()?;
+            self.field_expire(expire_at_ms);
+        }
+        Ok(())
+    }
+
+    pub(super) fn hash_relative_expire(&mut self) -> Result<(), Error> {
+        let soonest_ms = u64::from_le_bytes(self.input.array()?);
+        for _ in 0..self.field_count()? {
+            let ttl_ms = self.input.count()?;
+            self.field_and_value()?;
+            if let Some(after_ms) = ttl_ms.checked_sub(1) {
+                self.field_expire(soonest_ms.saturating_add(after_ms));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn valkey_hash_2(&mut self) -> Result<(), Error> {
+        for _ in 0..self.field_count()? {
+            self.field_and_value()?;
+            let expire_at_ms = i64::from_le_bytes(self.input.array()?);
+            self.field_expire(u64::try_from(expire_at_ms).unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    pub(super) fn template_array(&mut self) -> Result<(), Error> {
+        let at = self.input.at();
+        let id = self.input.count()?;
+        let Some(&field_count) = self.workspace.templates.get(&id) else {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                at,
+                format!("the file defines no hash template {id}, so the value's end is not known"),
+            ));
+        };
+        self.visitor.part(Part::Template { id });
+        for _ in 0..field_count {
+            let value = self.input.str()?;
+            self.visitor.part(Part::Value(value));
+        }
+        Ok(())
+    }
+
+    fn field_count(&mut self) -> Result<u64, Error> {
+        let at = self.input.at();
+        let count = self.input.count()?;
+        self.refuse_empty(at, count);
+        self.visitor.part(Part::Count(count));
+        Ok(count)
+    }
+
+    fn field_and_value(&mut self) -> Result<(), Error> {
+        let field = self.input.str()?;
+        self.visitor.part(Part::Field(field));
+        let value = self.input.str()?;
+        self.visitor.part(Part::Value(value));
+        Ok(())
+    }
+
+    fn field_expire(&mut self, at_ms: u64) {
+        if at_ms > 0 {
+            self.visitor.part(Part::FieldExpire(at_ms));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Values: from a type byte to the parts that are pushed.
+
+mod array;
+mod hash;
+mod list;
+mod module;
+mod packed_items;
+mod stream;
+mod stream_node;
+mod unique;
+mod zset;
+
+use std::collections::BTreeMap;
+
+pub(crate) use module::skip_ops;
+pub(crate) use unique::Unique;
+
+use crate::block::Blocks;
+use crate::entry::{Packed, Part, Visit};
+use crate::error::{Error, ErrorKind};
+use crate::input::Input;
+use crate::types::RdbType;
+use packed_items::{Columns, Items};
+
+/// Buffers and tables that live as long as the file and are used by every value.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace {
+    /// Expanded form of a compressed blob.
+    pub(crate) scratch: Vec<u8>,
+    /// Finds an element that stands twice in a blob.
+    pub(crate) unique: Unique,
+    /// Field count of each hash template of the file.
+    pub(crate) templates: BTreeMap<u64, u64>,
+}
+
+/// One value on its way from the input to a visitor.
+pub(crate) struct Value<'r, B, V> {
+    pub(crate) input: &'r mut Input<B>,
+    pub(crate) workspace: &'r mut Workspace,
+    pub(crate) visitor: &'r mut V,
+}
+
+impl<B: Blocks, V: Visit> Value<'_, B, V> {
+    /// Reads a value of `rdb_type` to its end.
+    ///
+    /// Damage inside it is noted in the input; an error means that its end is not known.
+    pub(crate) fn read(&mut self, rdb_type: RdbType) -> Result<(), Error> {
+        let at = self.input.at();
+        match rdb_type {
+            RdbType::String => {
+                let string = self.input.str()?;
+                self.visitor.part(Part::String(string));
+                return Ok(());
+            }
+            RdbType::List | RdbType::Set => self.members()?,
+            RdbType::ListZiplist => self.blob(Packed::Ziplist, Columns::Element)?,
+            RdbType::ListQuicklist => self.quicklist()?,
+            RdbType::ListQuicklist2 => self.quicklist_2()?,
+            RdbType::SetIntset => self.blob(Packed::Intset, Columns::Member)?,
+            RdbType::SetListpack => self.blob(Packed::Listpack, Columns::Member)?,
+            RdbType::Zset => self.zset_text()?,
+            RdbType::Zset2 => self.zset_binary()?,
+            RdbType::ZsetZiplist => self.blob(Packed::Ziplist, Columns::MemberScore)?,
+            RdbType::ZsetListpack => self.blob(Packed::Listpack, Columns::MemberScore)?,
+            RdbType::Hash => self.hash()?,
+            RdbType::HashZipmap => self.blob(Packed::Zipmap, Columns::FieldValue)?,
+            RdbType::HashZiplist => self.blob(Packed::Ziplist, Columns::FieldValue)?,
+            RdbType::HashListpack => self.blob(Packed::Listpack, Columns::FieldValue)?,
+            RdbType::HashMetadataPreGa => self.hash_absolute_expire()?,
+            RdbType::HashListpackExPreGa => {
+                self.blob(Packed::Listpack, Columns::FieldValueExpire)?
+            }
+            RdbType::HashMetadata => self.hash_relative_expire()?,
+            RdbType::HashListpackEx => {
+                self.input.array::<8>()?;
+                self.blob(Packed::Listpack, Columns::FieldValueExpire)?
+            }
+            RdbType::ValkeyHash2 => self.valkey_hash_2()?,
+            RdbType::HashTemplateListpack => self.blob(Packed::Listpack, Columns::Template)?,
+            RdbType::HashTemplateArray => self.template_array()?,
+            RdbType::StreamListpacks
+            | RdbType::StreamListpacks2
+            | RdbType::StreamListpacks3
+            | RdbType::StreamListpacks4
+            | RdbType::StreamListpacks5 => {
+                // An empty stream is a stream.
+                return self.stream(rdb_type);
+            }
+            RdbType::Array => self.array()?,
+            RdbType::Module2 => return self.module(),
+            RdbType::ModulePreGa => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    at,
+                    "a module value of before Redis 4.0 carries no length and cannot be skipped",
+                ));
+            }
+        };
+        Ok(())
+    }
+
+    /// Reads the field names of a hash template.
+    pub(crate) fn template(&mut self, field_count: u64) -> Result<(), Error> {
+        for _ in 0..field_count {
+            let field = self.input.str()?;
+            self.visitor.part(Part::Field(field));
+        }
+        Ok(())
+    }
+
+    /// Reads one blob that is the whole value.
+    fn blob(&mut self, kind: Packed, columns: Columns) -> Result<(), Error> {
+        let at = self.input.at();
+        self.workspace.unique.clear();
+        let Workspace { scratch, unique, templates } = &mut *self.workspace;
+        let mut items = Items::new(self.visitor, kind, columns, unique, templates);
+        self.input.blob(scratch, &mut items)?;
+        let count = items.count();
+        self.refuse_empty(at, count);
+        Ok(())
+    }
+
+    /// Members one by one: lists of before quicklists, and sets.
+    fn members(&mut self) -> Result<(), Error> {
+        let at = self.input.at();
+        let count = self.input.count()?;
+        self.refuse_empty(at, count);
+        self.visitor.part(Part::Count(count));
+        for _ in 0..count {
+            let member = self.input.str()?;
+            self.visitor.part(Part::Member(member));
+        }
+        Ok(())
+    }
+
+    /// Notes an empty collection: no server writes one, and one that loads it drops it.
+    fn refuse_empty(&mut self, at: u64, count: u64) {
+        if count == 0 && !self.input.is_damaged() {
+            self.input.note_damage(at, "no elements, and a server drops an empty key on load");
+        }
+    }
+}

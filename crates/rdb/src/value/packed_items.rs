@@ -1,0 +1,191 @@
+//! The items of a packed blob, and what each of them means to the value.
+
+use std::collections::BTreeMap;
+
+use crate::entry::{Packed, Part, Str, Text, Visit};
+use crate::error::PackedError;
+use crate::length::Walk;
+use crate::packed::{intset, listpack, ziplist, zipmap};
+use crate::source::{Fault, Source};
+use crate::value::unique::Unique;
+
+/// What the entries of a blob are, in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Columns {
+    /// Elements of a list, which may be alike.
+    Element,
+    /// Members of a set.
+    Member,
+    /// Member and score.
+    MemberScore,
+    /// Field and value.
+    FieldValue,
+    /// Field, value and expiry in milliseconds since 1970, 0 for none.
+    FieldValueExpire,
+    /// The number of a template, then its values.
+    Template,
+}
+
+impl Columns {
+    fn width(self) -> u64 {
+        match self {
+            Columns::Element | Columns::Member | Columns::Template => 1,
+            Columns::MemberScore | Columns::FieldValue => 2,
+            Columns::FieldValueExpire => 3,
+        }
+    }
+}
+
+/// Walks a blob and pushes its items.
+pub(super) struct Items<'v, V> {
+    visitor: &'v mut V,
+    kind: Packed,
+    columns: Columns,
+    unique: &'v mut Unique,
+    templates: &'v BTreeMap<u64, u64>,
+    /// Column of the next entry.
+    column: u8,
+    /// Whole rows so far, of all blobs.
+    row_count: u64,
+    /// Values the template has, once its number was read.
+    values_expected: Option<u64>,
+}
+
+impl<'v, V: Visit> Items<'v, V> {
+    pub(super) fn new(
+        visitor: &'v mut V,
+        kind: Packed,
+        columns: Columns,
+        unique: &'v mut Unique,
+        templates: &'v BTreeMap<u64, u64>,
+    ) -> Self {
+        Self {
+            visitor,
+            kind,
+            columns,
+            unique,
+            templates,
+            column: 0,
+            row_count: 0,
+            values_expected: None,
+        }
+    }
+
+    /// Rows (elements, members, pairs) so far.
+    pub(super) fn count(&self) -> u64 {
+        self.row_count
+    }
+
+    /// Pushes one entry as what its column says.
+    #[inline]
+    fn item(&mut self, item: Str<'_>) -> Result<(), &'static str> {
+        let part = match (self.columns, self.column) {
+            (Columns::Element, _) => Part::Member(item),
+            (Columns::Member, _) | (Columns::MemberScore, 0) => {
+                if !self.unique.insert(&item) {
+                    return Err("this member stands in the blob before");
+                }
+                Part::Member(item)
+            }
+            (Columns::MemberScore, _) => {
+                check_score(&item)?;
+                Part::ScoreText(item)
+            }
+            (Columns::FieldValue | Columns::FieldValueExpire, 0) => {
+                if !self.unique.insert(&item) {
+                    return Err("this field stands in the blob before");
+                }
+                Part::Field(item)
+            }
+            (Columns::FieldValue, _) | (Columns::FieldValueExpire, 1) => Part::Value(item),
+            (Columns::FieldValueExpire, _) => match item.text {
+                Text::Int(0) => return self.end_of_row(),
+                Text::Int(at_ms) if at_ms > 0 => Part::FieldExpire(at_ms.unsigned_abs()),
+                Text::Int(_) => return Err("an expiry cannot be negative"),
+                Text::Short(_) | Text::Long => return Err("an expiry must be an integer"),
+            },
+            (Columns::Template, _) => match self.values_expected {
+                Some(_) => Part::Value(item),
+                None => return self.template(&item),
+            },
+        };
+        self.visitor.part(part);
+        self.end_of_row()
+    }
+
+    #[inline]
+    fn end_of_row(&mut self) -> Result<(), &'static str> {
+        self.column += 1;
+        if u64::from(self.column) == self.columns.width() {
+            self.column = 0;
+            self.row_count += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes the first entry of a template hash.
+    fn template(&mut self, item: &Str<'_>) -> Result<(), &'static str> {
+        let id = item.to_int().and_then(|id| u64::try_from(id).ok());
+        let id = id.ok_or("a template's number expected")?;
+        self.values_expected = Some(*self.templates.get(&id).ok_or("no such template")?);
+        self.visitor.part(Part::Template { id });
+        Ok(())
+    }
+
+    /// Checks that the last row of a blob is whole.
+    fn finish(&mut self, kind: &str, entry_count: u64) -> Result<(), PackedError> {
+        if self.column != 0 {
+            return Err(PackedError::new(
+                0,
+                format!("{kind} of {entry_count} entries does not hold whole rows"),
+            ));
+        }
+        match self.values_expected {
+            Some(expected) if expected != self.row_count => Err(PackedError::new(
+                0,
+                format!("template has {expected} fields, the hash {} values", self.row_count),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses a score that no sorted set can have.
+#[inline]
+fn check_score(score: &Str<'_>) -> Result<(), &'static str> {
+    match score.text {
+        Text::Int(_) => Ok(()),
+        // What begins like a number is one; a score is never asked for its digits here.
+        Text::Short([b'0'..=b'9' | b'.', ..] | [b'-' | b'+', b'0'..=b'9' | b'.', ..]) => Ok(()),
+        Text::Short(text) => {
+            let score = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+            match score {
+                Some(score) if score.is_nan() => Err("a score cannot be NaN"),
+                Some(_) => Ok(()),
+                None => Err("a score must be a number"),
+            }
+        }
+        Text::Long => Err("a score must be a number"),
+    }
+}
+
+impl<V: Visit> Walk for Items<'_, V> {
+    fn begin(&mut self, len: u64, compressed_len: Option<u64>) {
+        self.visitor.part(Part::Packed { kind: self.kind, len, compressed_len });
+    }
+
+    fn walk<S: Source>(&mut self, source: &mut S) -> Result<(), Fault> {
+        let (kind, entry_count) = match self.kind {
+            Packed::Listpack => ("listpack", listpack::walk(source, |item| self.item(item))?),
+            Packed::Ziplist => ("ziplist", ziplist::walk(source, |item| self.item(item))?),
+            Packed::Zipmap => ("zipmap", zipmap::walk(source, |item| self.item(item))?),
+            Packed::Intset => {
+                let (width, count) = intset::walk(source)?;
+                self.visitor.part(Part::Intset { width, count });
+                self.row_count += count;
+                return Ok(());
+            }
+        };
+        Ok(self.finish(kind, entry_count)?)
+    }
+}
