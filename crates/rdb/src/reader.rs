@@ -395,9 +395,11 @@ fn header<B: Blocks>(input: &mut Input<B>, options: Options) -> Result<Header, E
         Flavor::Redis => (1..=Limits::REDIS_VERSION_MAX).contains(&version),
         Flavor::Valkey => version == Limits::VALKEY_VERSION,
     };
-    if !known && !(options.force && version > 0) {
+    let tried = options.force && version > 0;
+    if !(known || tried) {
         let reason = format!(
-            "{flavor} RDB version {version} is not known, only Redis 1 to {} and Valkey {};              it can be tried by force",
+            "{flavor} RDB version {version} is not known, only redis 1 to {} and valkey {}; \
+             --force tries it",
             Limits::REDIS_VERSION_MAX,
             Limits::VALKEY_VERSION
         );

@@ -209,6 +209,7 @@ fn wrong_backlen(index: u64, at: u64, entry_len: u64) -> PackedError {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "lengths of the test are small")]
 mod tests {
     use super::*;
     use crate::entry::Text;

@@ -178,6 +178,7 @@ fn bad_encoding(encoded: &[u8], index: u64, at: u64, left: u64) -> PackedError {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "lengths of the test are small")]
 mod tests {
     use super::*;
     use crate::entry::Text;

@@ -16,16 +16,20 @@ use crate::entry::{Part, Visit};
 use crate::error::{Error, ErrorKind};
 use crate::value::Value;
 
+/// Latest expiry a field can have, 48 bits without the two last values
+/// (`ebuckets.h`, `EB_EXPIRE_TIME_MAX`).
+pub(super) const FIELD_EXPIRE_MAX_MS: u64 = 0xffff_ffff_fffd;
+
 impl<B: Blocks, V: Visit> Value<'_, B, V> {
     pub(super) fn hash(&mut self) -> Result<(), Error> {
-        for _ in 0..self.field_count()? {
+        for _ in 0..self.row_count()? {
             self.field_and_value()?;
         }
         Ok(())
     }
 
     pub(super) fn hash_absolute_expire(&mut self) -> Result<(), Error> {
-        for _ in 0..self.field_count()? {
+        for _ in 0..self.row_count()? {
             let expire_at_ms = self.input.count()?;
             self.field_and_value()?;
             self.field_expire(expire_at_ms);
@@ -35,7 +39,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 
     pub(super) fn hash_relative_expire(&mut self) -> Result<(), Error> {
         let soonest_ms = u64::from_le_bytes(self.input.array()?);
-        for _ in 0..self.field_count()? {
+        for _ in 0..self.row_count()? {
             let ttl_ms = self.input.count()?;
             self.field_and_value()?;
             if let Some(after_ms) = ttl_ms.checked_sub(1) {
@@ -46,7 +50,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     }
 
     pub(super) fn valkey_hash_2(&mut self) -> Result<(), Error> {
-        for _ in 0..self.field_count()? {
+        for _ in 0..self.row_count()? {
             self.field_and_value()?;
             let expire_at_ms = i64::from_le_bytes(self.input.array()?);
             self.field_expire(u64::try_from(expire_at_ms).unwrap_or(0));
@@ -72,23 +76,24 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         Ok(())
     }
 
-    fn field_count(&mut self) -> Result<u64, Error> {
-        let at = self.input.at();
-        let count = self.input.count()?;
-        self.refuse_empty(at, count);
-        self.visitor.part(Part::Count(count));
-        Ok(count)
-    }
-
     fn field_and_value(&mut self) -> Result<(), Error> {
+        let at = self.input.at();
         let field = self.input.str()?;
+        let is_new = self.workspace.unique.insert(&field);
         self.visitor.part(Part::Field(field));
+        if !is_new {
+            self.input.note_damage(at, "this field stands in the value before");
+        }
         let value = self.input.str()?;
         self.visitor.part(Part::Value(value));
         Ok(())
     }
 
     fn field_expire(&mut self, at_ms: u64) {
+        if at_ms > FIELD_EXPIRE_MAX_MS {
+            self.input
+                .note_damage(self.input.at(), format!("field expiry {at_ms} is out of range"));
+        }
         if at_ms > 0 {
             self.visitor.part(Part::FieldExpire(at_ms));
         }

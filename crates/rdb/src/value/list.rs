@@ -64,12 +64,17 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     }
 
     fn plain_node(&mut self) -> Result<(), Error> {
+        let at = self.input.at();
         let (form, string) = self.input.str_and_form()?;
         let compressed_len = match form {
             Form::Lzf { compressed_len, .. } => Some(compressed_len),
             Form::Raw(_) | Form::Int(_) => None,
         };
-        self.visitor.part(Part::PlainNode { len: string.len, compressed_len });
+        let len = string.len;
+        if len == 0 {
+            self.input.note_damage(at, "a quicklist's plain node cannot be empty");
+        }
+        self.visitor.part(Part::PlainNode { len, compressed_len });
         Ok(())
     }
 }

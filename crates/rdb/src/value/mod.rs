@@ -52,7 +52,8 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
                 self.visitor.part(Part::String(string));
                 return Ok(());
             }
-            RdbType::List | RdbType::Set => self.members()?,
+            RdbType::List => self.elements()?,
+            RdbType::Set => self.members()?,
             RdbType::ListZiplist => self.blob(Packed::Ziplist, Columns::Element)?,
             RdbType::ListQuicklist => self.quicklist()?,
             RdbType::ListQuicklist2 => self.quicklist_2()?,
@@ -68,12 +69,12 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
             RdbType::HashListpack => self.blob(Packed::Listpack, Columns::FieldValue)?,
             RdbType::HashMetadataPreGa => self.hash_absolute_expire()?,
             RdbType::HashListpackExPreGa => {
-                self.blob(Packed::Listpack, Columns::FieldValueExpire)?
+                self.blob(Packed::Listpack, Columns::FieldValueExpire)?;
             }
             RdbType::HashMetadata => self.hash_relative_expire()?,
             RdbType::HashListpackEx => {
                 self.input.array::<8>()?;
-                self.blob(Packed::Listpack, Columns::FieldValueExpire)?
+                self.blob(Packed::Listpack, Columns::FieldValueExpire)?;
             }
             RdbType::ValkeyHash2 => self.valkey_hash_2()?,
             RdbType::HashTemplateListpack => self.blob(Packed::Listpack, Columns::Template)?,
@@ -120,17 +121,43 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         Ok(())
     }
 
-    /// Members one by one: lists of before quicklists, and sets.
+    /// A list of before quicklists, element by element.
+    fn elements(&mut self) -> Result<(), Error> {
+        for _ in 0..self.row_count()? {
+            let element = self.input.str()?;
+            self.visitor.part(Part::Member(element));
+        }
+        Ok(())
+    }
+
+    /// A set, member by member.
     fn members(&mut self) -> Result<(), Error> {
+        for _ in 0..self.row_count()? {
+            self.member()?;
+        }
+        Ok(())
+    }
+
+    /// Reads and pushes one member of a set or sorted set.
+    fn member(&mut self) -> Result<(), Error> {
+        let at = self.input.at();
+        let member = self.input.str()?;
+        let is_new = self.workspace.unique.insert(&member);
+        self.visitor.part(Part::Member(member));
+        if !is_new {
+            self.input.note_damage(at, "this member stands in the value before");
+        }
+        Ok(())
+    }
+
+    /// Reads how many rows (elements, members, fields) follow one by one.
+    fn row_count(&mut self) -> Result<u64, Error> {
+        self.workspace.unique.clear();
         let at = self.input.at();
         let count = self.input.count()?;
         self.refuse_empty(at, count);
         self.visitor.part(Part::Count(count));
-        for _ in 0..count {
-            let member = self.input.str()?;
-            self.visitor.part(Part::Member(member));
-        }
-        Ok(())
+        Ok(count)
     }
 
     /// Notes an empty collection: no server writes one, and one that loads it drops it.

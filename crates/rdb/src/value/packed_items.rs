@@ -7,6 +7,7 @@ use crate::error::PackedError;
 use crate::length::Walk;
 use crate::packed::{intset, listpack, ziplist, zipmap};
 use crate::source::{Fault, Source};
+use crate::value::hash::FIELD_EXPIRE_MAX_MS;
 use crate::value::unique::Unique;
 
 /// What the entries of a blob are, in turn.
@@ -43,6 +44,8 @@ pub(super) struct Items<'v, V> {
     columns: Columns,
     unique: &'v mut Unique,
     templates: &'v BTreeMap<u64, u64>,
+    /// Expiry of the field before.
+    expire_before: u64,
     /// Column of the next entry.
     column: u8,
     /// Whole rows so far, of all blobs.
@@ -65,6 +68,7 @@ impl<'v, V: Visit> Items<'v, V> {
             columns,
             unique,
             templates,
+            expire_before: 0,
             column: 0,
             row_count: 0,
             values_expected: None,
@@ -98,11 +102,9 @@ impl<'v, V: Visit> Items<'v, V> {
                 Part::Field(item)
             }
             (Columns::FieldValue, _) | (Columns::FieldValueExpire, 1) => Part::Value(item),
-            (Columns::FieldValueExpire, _) => match item.text {
-                Text::Int(0) => return self.end_of_row(),
-                Text::Int(at_ms) if at_ms > 0 => Part::FieldExpire(at_ms.unsigned_abs()),
-                Text::Int(_) => return Err("an expiry cannot be negative"),
-                Text::Short(_) | Text::Long => return Err("an expiry must be an integer"),
+            (Columns::FieldValueExpire, _) => match self.expire(&item)? {
+                0 => return self.end_of_row(),
+                at_ms => Part::FieldExpire(at_ms),
             },
             (Columns::Template, _) => match self.values_expected {
                 Some(_) => Part::Value(item),
@@ -111,6 +113,24 @@ impl<'v, V: Visit> Items<'v, V> {
         };
         self.visitor.part(part);
         self.end_of_row()
+    }
+
+    /// Takes the expiry of a field; 0 is none. Fields stand in the order of their expiry,
+    /// those without at the end.
+    fn expire(&mut self, item: &Str<'_>) -> Result<u64, &'static str> {
+        let at_ms = match item.text {
+            Text::Int(at_ms) => u64::try_from(at_ms).map_err(|_| "an expiry cannot be negative")?,
+            Text::Short(_) | Text::Long => return Err("an expiry must be an integer"),
+        };
+        let rank = if at_ms == 0 { u64::MAX } else { at_ms };
+        if at_ms > FIELD_EXPIRE_MAX_MS {
+            return Err("a field's expiry is out of range");
+        }
+        if rank < self.expire_before {
+            return Err("fields are not in the order of their expiry");
+        }
+        self.expire_before = rank;
+        Ok(at_ms)
     }
 
     #[inline]

@@ -19,7 +19,7 @@
 //! endian; times are in milliseconds since 1970, little endian.
 
 use crate::block::Blocks;
-use crate::entry::{Part, Visit};
+use crate::entry::{Part, Str, Text, Visit};
 use crate::error::Error;
 use crate::length::Walk;
 use crate::source::{Fault, Source};
@@ -65,6 +65,41 @@ impl IdSum {
     }
 }
 
+/// The names of a radix tree's members, which stand in its order: each above the last.
+#[derive(Debug, Default)]
+struct Names {
+    before: Option<([u8; Self::LEN_MAX], usize)>,
+}
+
+impl Names {
+    const LEN_MAX: usize = 64;
+
+    /// Takes the next name; false if it is not above the one before. A name too long to be
+    /// handed out is let pass, and the one after it as well.
+    fn take(&mut self, name: &Str<'_>) -> bool {
+        let mut text = [0; Self::LEN_MAX];
+        let decimal;
+        let bytes = match name.text {
+            Text::Short(bytes) => bytes,
+            Text::Int(value) => {
+                decimal = value.to_string();
+                decimal.as_bytes()
+            }
+            Text::Long => {
+                self.before = None;
+                return true;
+            }
+        };
+        let is_above =
+            self.before.is_none_or(|(before, len)| before.get(..len).is_some_and(|b| b < bytes));
+        if let Some(room) = text.get_mut(..bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
+        self.before = Some((text, bytes.len()));
+        is_above
+    }
+}
+
 /// The node's listpack on its way to the visitor.
 struct Node<'v, V> {
     visitor: &'v mut V,
@@ -103,8 +138,9 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         }
         let group_count = self.input.count()?;
         self.visitor.part(Part::StreamMeta { length, group_count });
+        let mut names = Names::default();
         for _ in 0..group_count {
-            self.group(layout)?;
+            self.group(layout, &mut names)?;
         }
         if layout.has_producers {
             self.producers()?;
@@ -143,10 +179,14 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         Ok(id)
     }
 
-    fn group(&mut self, layout: Layout) -> Result<(), Error> {
+    fn group(&mut self, layout: Layout, names: &mut Names) -> Result<(), Error> {
         let at = self.input.at();
         let name = self.input.str()?;
+        let in_order = names.take(&name);
         self.visitor.part(Part::Group { name });
+        if !in_order {
+            self.input.note_damage(at, "stream groups are not in the order of their names");
+        }
         self.counts(if layout.has_counters { 3 } else { 2 })?;
         let mut pending = IdSum::default();
         let mut before = None;
@@ -163,8 +203,9 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
             self.visitor.part(Part::Pending { id, delivered_at_ms });
         }
         let mut owned = IdSum::default();
+        let mut names = Names::default();
         for _ in 0..self.input.count()? {
-            self.consumer(layout, &mut owned)?;
+            self.consumer(layout, &mut owned, &mut names)?;
         }
         if layout.has_refused {
             for _ in 0..self.input.count()? {
@@ -183,9 +224,19 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         Ok(())
     }
 
-    fn consumer(&mut self, layout: Layout, owned: &mut IdSum) -> Result<(), Error> {
+    fn consumer(
+        &mut self,
+        layout: Layout,
+        owned: &mut IdSum,
+        names: &mut Names,
+    ) -> Result<(), Error> {
+        let at = self.input.at();
         let name = self.input.str()?;
+        let in_order = names.take(&name);
         self.visitor.part(Part::Consumer { name });
+        if !in_order {
+            self.input.note_damage(at, "stream consumers are not in the order of their names");
+        }
         self.input.array::<8>()?;
         if layout.has_active_time {
             self.input.array::<8>()?;

@@ -36,13 +36,8 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     }
 
     fn scored(&mut self, score: impl Fn(&mut Self) -> Result<f64, Error>) -> Result<(), Error> {
-        let at = self.input.at();
-        let count = self.input.count()?;
-        self.refuse_empty(at, count);
-        self.visitor.part(Part::Count(count));
-        for _ in 0..count {
-            let member = self.input.str()?;
-            self.visitor.part(Part::Member(member));
+        for _ in 0..self.row_count()? {
+            self.member()?;
             let score_at = self.input.at();
             let score = score(self)?;
             if score.is_nan() {
