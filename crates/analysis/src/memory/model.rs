@@ -1,0 +1,125 @@
+//! A server whose memory is modelled: version, allocator, limits; made once per input.
+
+use super::alloc::Allocator;
+use super::profile::Profile;
+use super::rules::{Rules, ZsetNode};
+use super::sds::embedded_len;
+use super::skiplist::node_mean;
+use super::template::Templates;
+
+/// Settings of the server that change how values are held. `Default` is what all versions
+/// ship with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `hash-max-listpack-entries`, formerly `hash-max-ziplist-entries`.
+    pub hash_max_listpack_entries: u64,
+    /// `hash-max-listpack-value`.
+    pub hash_max_listpack_value: u64,
+    /// `set-max-intset-entries`.
+    pub set_max_intset_entries: u64,
+    /// `set-max-listpack-entries` (7.2 on).
+    pub set_max_listpack_entries: u64,
+    /// `set-max-listpack-value` (7.2 on).
+    pub set_max_listpack_value: u64,
+    /// `zset-max-listpack-entries`.
+    pub zset_max_listpack_entries: u64,
+    /// `zset-max-listpack-value`.
+    pub zset_max_listpack_value: u64,
+    /// `list-max-listpack-size`: entries of a node, or -1 to -5 for 4 to 64 KiB.
+    pub list_max_listpack_size: i64,
+    /// `list-compress-depth`: nodes at either end that stay uncompressed, 0 for all.
+    pub list_compress_depth: u64,
+    /// `cluster-enabled`, which costs two pointers a key in Redis 7.0 and 7.2.
+    pub cluster: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hash_max_listpack_entries: 512,
+            hash_max_listpack_value: 64,
+            set_max_intset_entries: 512,
+            set_max_listpack_entries: 128,
+            set_max_listpack_value: 64,
+            zset_max_listpack_entries: 128,
+            zset_max_listpack_value: 64,
+            list_max_listpack_size: -2,
+            list_compress_depth: 0,
+            cluster: false,
+        }
+    }
+}
+
+/// Lengths of strings whose allocation is looked up.
+const TABLE_LEN: u64 = 1 << 10;
+
+/// A server whose memory is modelled.
+#[derive(Debug)]
+pub struct Model {
+    /// Template hashes' shares of their templates (Redis 8.10), filled by a first pass.
+    pub templates: Templates,
+    pub(crate) rules: &'static Rules,
+    pub(crate) config: Config,
+    allocator: Allocator,
+    /// Allocation of a string by its length.
+    sds: Vec<u64>,
+    /// Mean allocation of a skip list's node by the length of its member, or one for all.
+    skiplist_nodes: Vec<f64>,
+}
+
+impl Model {
+    /// A server of this version, allocator and configuration.
+    pub fn new(profile: Profile, allocator: Allocator, config: Config) -> Self {
+        let rules = profile.rules;
+        let nodes_len = match rules.zset.node {
+            ZsetNode::Apart => 1,
+            ZsetNode::Inside { .. } => TABLE_LEN,
+        };
+        let mut model = Self {
+            templates: Templates::new(allocator),
+            rules,
+            config,
+            allocator,
+            sds: Vec::new(),
+            skiplist_nodes: Vec::new(),
+        };
+        model.sds = (0..TABLE_LEN).map(|len| model.usable_sds(len)).collect();
+        model.skiplist_nodes = (0..nodes_len).map(|len| model.skiplist_node(len)).collect();
+        model
+    }
+
+    /// Bytes the allocator hands out for `len`.
+    pub(crate) fn usable(&self, len: u64) -> u64 {
+        self.allocator.usable(len)
+    }
+
+    /// Allocation of a string of its own.
+    pub(crate) fn usable_sds(&self, len: u64) -> u64 {
+        match usize::try_from(len).ok().and_then(|len| self.sds.get(len)) {
+            Some(usable) => *usable,
+            None => self.usable(self.rules.sds_limits.alloc_len(len)),
+        }
+    }
+
+    /// Mean allocation of a skip list's node whose member has `len` bytes.
+    pub(crate) fn skiplist_node(&self, len: u64) -> f64 {
+        let (row, base) = match self.rules.zset.node {
+            ZsetNode::Apart => (0, 24),
+            ZsetNode::Inside { base } => (len, base + embedded_len(len)),
+        };
+        match usize::try_from(row).ok().and_then(|row| self.skiplist_nodes.get(row)) {
+            Some(mean) => *mean,
+            None => node_mean(self.allocator, base),
+        }
+    }
+
+    /// Bytes of a packed node's limit (`quicklistNodeNegFillLimit`, `SIZE_SAFETY_LIMIT`) and
+    /// the number of entries it may hold.
+    pub(crate) fn list_node_limits(&self) -> (u64, u64) {
+        const SIZE_SAFETY_LIMIT: u64 = 8 << 10;
+        match self.config.list_max_listpack_size {
+            size @ 0.. => (SIZE_SAFETY_LIMIT, size.unsigned_abs()),
+            size => (4096 << (size.unsigned_abs().min(5) - 1), u64::MAX),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Takes the parts of one value after another and tells what its key costs.
+
+use offkey_rdb::{Key, Part, RdbType, Str, Visit};
+
+use super::array::ArraySizer;
+use super::hash::HashSizer;
+use super::model::Model;
+use super::object::KeyHead;
+use super::quicklist::ListSizer;
+use super::set::SetSizer;
+use super::stream::StreamSizer;
+use super::template::TemplateSizer;
+use super::vectorset::VectorSetSizer;
+use super::zset::ZsetSizer;
+use super::{Cost, Encoding};
+
+/// What a key costs in the modelled server once the file is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// What `OBJECT ENCODING` answers.
+    pub encoding: Encoding,
+    /// Elements; for strings the length in bytes, for values of modules 1.
+    pub num_of_elem: u64,
+    /// Sum of all allocations.
+    pub bytes: u64,
+    /// What `MEMORY USAGE key SAMPLES 0` answers; `None` for values of modules, which answer
+    /// for themselves.
+    pub memory_usage: Option<u64>,
+}
+
+/// Sizes one key after another; its buffers are used again.
+///
+/// ```text
+/// sizer.begin(&key);
+/// let end = reader.value(&mut sizer)?;
+/// let sizes = sizer.finish(end.serialized_len);
+/// ```
+#[derive(Debug)]
+pub struct Sizer<'m> {
+    model: &'m Model,
+    key: KeyHead,
+    kind: Kind,
+    string: (Encoding, u64, Cost),
+    list: ListSizer,
+    set: SetSizer,
+    zset: ZsetSizer,
+    hash: HashSizer,
+    template: TemplateSizer,
+    stream: StreamSizer,
+    array: ArraySizer,
+    vector_set: VectorSetSizer,
+}
+
+/// Which of the sizers has the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    String,
+    List,
+    Set,
+    Zset,
+    Hash,
+    Template,
+    Stream,
+    Array,
+    Module,
+    VectorSet,
+}
+
+impl<'m> Sizer<'m> {
+    /// A sizer for keys in the server `model`.
+    pub fn new(model: &'m Model) -> Self {
+        Self {
+            model,
+            key: KeyHead::default(),
+            kind: Kind::Module,
+            string: (Encoding::Raw, 0, Cost::default()),
+            list: ListSizer::default(),
+            set: SetSizer::default(),
+            zset: ZsetSizer::new(model),
+            hash: HashSizer::new(model),
+            template: TemplateSizer::default(),
+            stream: StreamSizer::new(model),
+            array: ArraySizer::default(),
+            vector_set: VectorSetSizer::default(),
+        }
+    }
+
+    /// Begins a key, whose parts follow.
+    pub fn begin(&mut self, key: &Key) {
+        self.key = KeyHead {
+            len: key.key_len.min(super::LEN_MAX),
+            expires: key.expire_at_ms.is_some(),
+            meta_class_count: key.meta_class_count.min(8),
+            has_lru: key.idle_seconds.is_some() || key.freq.is_some(),
+        };
+        self.kind = match key.rdb_type {
+            RdbType::String => Kind::String,
+            RdbType::List
+            | RdbType::ListZiplist
+            | RdbType::ListQuicklist
+            | RdbType::ListQuicklist2 => {
+                self.list.begin(key.rdb_type);
+                Kind::List
+            }
+            RdbType::Set | RdbType::SetIntset | RdbType::SetListpack => {
+                self.set.begin();
+                Kind::Set
+            }
+            RdbType::Zset | RdbType::Zset2 | RdbType::ZsetZiplist | RdbType::ZsetListpack => {
+                self.zset = ZsetSizer::new(self.model);
+                Kind::Zset
+            }
+            RdbType::Hash
+            | RdbType::HashZipmap
+            | RdbType::HashZiplist
+            | RdbType::HashListpack
+            | RdbType::HashMetadataPreGa
+            | RdbType::HashListpackExPreGa
+            | RdbType::HashMetadata
+            | RdbType::HashListpackEx
+            | RdbType::ValkeyHash2 => {
+                self.hash.begin(self.model, key.rdb_type);
+                Kind::Hash
+            }
+            RdbType::HashTemplateListpack | RdbType::HashTemplateArray => {
+                self.template.begin(key.rdb_type);
+                Kind::Template
+            }
+            RdbType::StreamListpacks
+            | RdbType::StreamListpacks2
+            | RdbType::StreamListpacks3
+            | RdbType::StreamListpacks4
+            | RdbType::StreamListpacks5 => {
+                self.stream = StreamSizer::new(self.model);
+                Kind::Stream
+            }
+            RdbType::Array => {
+                self.array.begin();
+                Kind::Array
+            }
+            RdbType::ModulePreGa | RdbType::Module2 => Kind::Module,
+        };
+    }
+
+    /// Tells what the key costs whose parts have passed; `serialized_len` is the length of
+    /// its value in the file, which stands for the memory of a module's value.
+    pub fn finish(&mut self, serialized_len: u64) -> Sizes {
+        let object = self.model.object(&self.key);
+        let model = self.model;
+        let (encoding, num_of_elem, cost) = match self.kind {
+            Kind::String => self.string,
+            Kind::List => self.list.finish(model, object),
+            Kind::Set => self.set.finish(model, object),
+            Kind::Zset => self.zset.finish(model, object),
+            Kind::Hash => self.hash.finish(model, object),
+            Kind::Template => self.template.finish(model, object),
+            Kind::Stream => self.stream.finish(model, object),
+            Kind::Array => self.array.finish(model, object),
+            Kind::VectorSet => self.vector_set.finish(model, object),
+            Kind::Module => {
+                let cost = object.head + object.object + Cost::same(serialized_len);
+                return Sizes {
+                    encoding: Encoding::Raw,
+                    num_of_elem: 1,
+                    bytes: cost.bytes,
+                    memory_usage: None,
+                };
+            }
+        };
+        Sizes { encoding, num_of_elem, bytes: cost.bytes, memory_usage: Some(cost.usage) }
+    }
+
+    fn string(&mut self, value: &Str<'_>) {
+        let (encoding, cost) = self.model.string(&self.key, value);
+        self.string = (encoding, value.len, cost);
+    }
+}
+
+impl Visit for Sizer<'_> {
+    fn part(&mut self, part: Part<'_>) {
+        match self.kind {
+            Kind::String => {
+                if let Part::String(value) = &part {
+                    self.string(value);
+                }
+            }
+            Kind::List => self.list.part(self.model, &part),
+            Kind::Set => self.set.part(self.model, &part),
+            Kind::Zset => self.zset.part(self.model, &part),
+            Kind::Hash => self.hash.part(self.model, &part),
+            Kind::Template => self.template.part(self.model, &part),
+            Kind::Stream => self.stream.part(self.model, &part),
+            Kind::Array => self.array.part(self.model, &part),
+            Kind::VectorSet => self.vector_set.part(self.model, &part),
+            Kind::Module => {
+                if let Part::Module(id) = &part
+                    && id.is_vector_set()
+                {
+                    self.vector_set.begin();
+                    self.kind = Kind::VectorSet;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Sorted sets (`t_zset.c`): a packed blob of members and scores, or a skip list together
+//! with a table.
+
+use offkey_rdb::{Packed, Part, Str};
+
+use super::model::Model;
+use super::object::ObjectCost;
+use super::packed::{Repacked, ScoreText};
+use super::rules::ZsetNode;
+use super::table::Table;
+use super::{Cost, Encoding, LEN_MAX};
+
+/// `sizeof(zset)`: two pointers.
+const ZSET_LEN: u64 = 16;
+
+/// Sizes a sorted set while its parts pass.
+#[derive(Debug)]
+pub(crate) struct ZsetSizer {
+    count: u64,
+    form: Form,
+    /// Members as strings of their own.
+    strings: Cost,
+    /// Mean bytes of the skip list's nodes.
+    nodes: f64,
+    /// Members and scores as a blob.
+    blob: Repacked,
+    longest: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Members one by one; whether there are too many for a blob.
+    Members { many: bool },
+    /// A blob; whether it is in the server's form, and surely small enough to stay one.
+    Packed { len: u64, same_form: bool, stays: bool },
+}
+
+impl ZsetSizer {
+    pub(crate) fn new(model: &Model) -> Self {
+        Self {
+            count: 0,
+            form: Form::Members { many: false },
+            strings: Cost::default(),
+            nodes: 0.0,
+            blob: Repacked::new(model.rules.packed),
+            longest: 0,
+        }
+    }
+
+    pub(crate) fn part(&mut self, model: &Model, part: &Part<'_>) {
+        let count_max = model.config.zset_max_listpack_entries;
+        match part {
+            Part::Member(item) => self.member(model, item),
+            Part::Count(claimed) => self.form = Form::Members { many: *claimed > count_max },
+            Part::Packed { kind, len, .. } => {
+                // Member and score have at least two bytes each.
+                let stays = *len <= 7 + 4 * count_max.min(LEN_MAX);
+                let same_form = *kind == model.rules.packed;
+                self.form = Form::Packed { len: (*len).min(LEN_MAX), same_form, stays };
+            }
+            Part::Score(score) if self.form == (Form::Members { many: false }) => {
+                let text = ScoreText::new(*score, model.rules.zset.shortest_scores);
+                self.blob.push(&Str::from_bytes(text.as_bytes()));
+            }
+            Part::ScoreText(score) if self.is_rebuilt() => self.blob.push(score),
+            _ => {}
+        }
+    }
+
+    /// Whether the blob is built again from its items.
+    fn is_rebuilt(&self) -> bool {
+        match self.form {
+            Form::Members { many } => !many,
+            Form::Packed { same_form, .. } => !same_form,
+        }
+    }
+
+    fn member(&mut self, model: &Model, item: &Str<'_>) {
+        self.count += 1;
+        if matches!(self.form, Form::Packed { same_form: true, stays: true, .. }) {
+            return;
+        }
+        let len = item.len.min(LEN_MAX);
+        if self.is_rebuilt() {
+            self.longest = self.longest.max(len);
+            self.blob.push(item);
+        }
+        self.nodes += model.skiplist_node(len);
+        if model.rules.zset.node == ZsetNode::Apart {
+            self.strings += model.sds(len);
+        }
+    }
+
+    pub(crate) fn finish(&mut self, model: &Model, object: ObjectCost) -> (Encoding, u64, Cost) {
+        let config = &model.config;
+        let few = self.count <= config.zset_max_listpack_entries;
+        let blob_len = match self.form {
+            Form::Members { many } => {
+                let packed = !many && few && self.longest <= config.zset_max_listpack_value;
+                packed.then_some(self.blob.len())
+            }
+            Form::Packed { len, same_form: true, .. } => few.then_some(len),
+            Form::Packed { same_form: false, .. } => few.then_some(self.blob.len()),
+        };
+        let Some(len) = blob_len else {
+            return (Encoding::Skiplist, self.count, self.skiplist(model, object));
+        };
+        let encoding = match model.rules.packed {
+            Packed::Listpack => Encoding::Listpack,
+            Packed::Ziplist | Packed::Zipmap | Packed::Intset => Encoding::Ziplist,
+        };
+        (encoding, self.count, object.head + object.object + model.blob(len))
+    }
+
+    fn skiplist(&self, model: &Model, object: ObjectCost) -> Cost {
+        let rules = &model.rules.zset;
+        let mut table = Table::empty(rules.entries);
+        if rules.presize {
+            table = Table::sized(rules.entries, self.count);
+        } else {
+            table.insert_many(self.count);
+        }
+        let (table_cost, per_entry) = model.table(&table, rules.entries, 0, self.count);
+        let nodes = Cost::same(super::round(self.nodes));
+
+        let header = model.usable(rules.header_len);
+        let skiplist = match rules.skiplist_len {
+            // The header is part of the struct, which is counted by its length.
+            0 => Cost { bytes: header, usage: rules.header_len },
+            len if rules.skiplist_rounded => Cost::same(model.usable(len) + header),
+            len => Cost { bytes: model.usable(len) + header, usage: len + header },
+        };
+        let mut fixed = table_cost + skiplist;
+        if !rules.fixed_counted {
+            fixed.usage = table_cost.usage.saturating_sub(model.rules.dict_len);
+        }
+        fixed += object.object + Cost { bytes: model.usable(ZSET_LEN), usage: ZSET_LEN };
+        let elements = self.strings + per_entry + nodes;
+        object.head + model.averaged(fixed, elements, self.count)
+    }
+}
