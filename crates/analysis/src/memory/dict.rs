@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn tables_are_powers_of_two_from_four() {
-        for (len, size) in [(0, 4), (1, 4), (4, 4), (5, 8), (8, 8), (513, 1024), (u64::MAX, 1 << 63)]
+        for (len, size) in
+            [(0, 4), (1, 4), (4, 4), (5, 8), (8, 8), (513, 1024), (u64::MAX, 1 << 63)]
         {
             assert_eq!(table_size(len), size);
         }
@@ -145,7 +146,8 @@ mod tests {
 
     #[test]
     fn many_insertions_equal_single_ones() {
-        for (before, expand, after) in [(0, 0, 3000), (300, 0, 250), (100, 400, 412), (1, 512, 511)] {
+        for (before, expand, after) in [(0, 0, 3000), (300, 0, 250), (100, 400, 412), (1, 512, 511)]
+        {
             let (mut one, mut many) = (Dict::default(), Dict::default());
             for _ in 0..before {
                 one.insert();

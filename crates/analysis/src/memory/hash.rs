@@ -23,7 +23,8 @@ pub(crate) struct HashSizer {
     /// Whether the file's type has room for the fields' expiry.
     may_expire: bool,
     field_len: u64,
-    field_expire: Option<u64>,
+    /// Length of the last value while its field's expiry may still follow.
+    open_value_len: Option<u64>,
     /// Fields and values as a table holds them.
     pairs: Cost,
     /// Fields, values and expiries as a blob.
@@ -48,7 +49,7 @@ impl HashSizer {
             form: Form::Pairs { many: false },
             may_expire: false,
             field_len: 0,
-            field_expire: None,
+            open_value_len: None,
             pairs: Cost::default(),
             blob: Repacked::new(model.rules.packed),
             first_long: None,
@@ -73,7 +74,10 @@ impl HashSizer {
     pub(crate) fn part(&mut self, model: &Model, part: &Part<'_>) {
         match part {
             Part::Field(item) => self.field(model, item),
-            Part::FieldExpire(at_ms) => self.field_expire = Some(*at_ms),
+            Part::FieldExpire(at_ms) => {
+                self.expires.add(*at_ms, model.rules.hash.expire_index);
+                self.end_pair(model, Some(*at_ms));
+            }
             Part::Value(item) => self.value(model, item),
             Part::Count(claimed) => {
                 self.form = Form::Pairs { many: *claimed > model.config.hash_max_listpack_entries };
@@ -96,8 +100,8 @@ impl HashSizer {
     }
 
     fn field(&mut self, model: &Model, item: &Str<'_>) {
+        self.end_pair(model, None);
         self.field_len = item.len.min(LEN_MAX);
-        self.field_expire = None;
         if self.is_rebuilt() {
             self.note_long(model, self.field_len);
             self.blob.push(item);
@@ -113,17 +117,22 @@ impl HashSizer {
         if self.is_rebuilt() {
             self.note_long(model, len);
             self.blob.push(item);
-            if self.may_expire && model.rules.hash.listpack_ex_len > 0 {
-                let expire = self.field_expire.and_then(|at_ms| i64::try_from(at_ms).ok());
-                self.blob.push_int(expire.unwrap_or(0));
-            }
         }
-        let expires = self.field_expire.is_some() && model.rules.hash.field_may_expire();
-        if let Some(at_ms) = self.field_expire {
-            self.expires.add(at_ms, model.rules.hash.expire_index);
-        }
-        self.pairs += model.hash_pair(self.field_len, len, expires);
         self.count += 1;
+        self.open_value_len = Some(len);
+        if !self.may_expire {
+            self.end_pair(model, None);
+        }
+    }
+
+    /// Completes the last pair once it is known whether its field expires.
+    fn end_pair(&mut self, model: &Model, expire_at_ms: Option<u64>) {
+        let Some(value_len) = self.open_value_len.take() else { return };
+        if self.is_rebuilt() && self.may_expire && model.rules.hash.listpack_ex_len > 0 {
+            self.blob.push_int(expire_at_ms.map_or(0, |at_ms| i64::try_from(at_ms).unwrap_or(0)));
+        }
+        let expires = expire_at_ms.is_some() && model.rules.hash.field_may_expire();
+        self.pairs += model.hash_pair(self.field_len, value_len, expires);
     }
 
     fn note_long(&mut self, model: &Model, len: u64) {
@@ -141,6 +150,7 @@ impl HashSizer {
     }
 
     pub(crate) fn finish(&mut self, model: &Model, object: ObjectCost) -> (Encoding, u64, Cost) {
+        self.end_pair(model, None);
         match self.blob_len(model) {
             Some(len) if self.may_expire && model.rules.hash.listpack_ex_len > 0 => {
                 let mut meta = model.counted_struct(model.rules.hash.listpack_ex_len);

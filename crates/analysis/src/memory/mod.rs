@@ -122,10 +122,7 @@ impl Cost {
     }
 
     fn times(self, count: u64) -> Self {
-        Self {
-            bytes: self.bytes.saturating_mul(count),
-            usage: self.usage.saturating_mul(count),
-        }
+        Self { bytes: self.bytes.saturating_mul(count), usage: self.usage.saturating_mul(count) }
     }
 }
 

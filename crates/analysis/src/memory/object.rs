@@ -131,14 +131,14 @@ impl Model {
     /// The object with a short value inside, if it may be there.
     fn embstr(&self, key: &KeyHead, len: u64) -> Option<Cost> {
         // Key and value share a cache line: headers of 3 and 4 bytes are taken for granted.
-        let in_line = |expiry: u64| {
-            len <= EMBSTR_LEN_MAX && ROBJ_LEN + key.len + 3 + expiry + 4 + len <= 64
-        };
+        let in_line =
+            |expiry: u64| len <= EMBSTR_LEN_MAX && ROBJ_LEN + key.len + 3 + expiry + 4 + len <= 64;
         match self.rules.head {
             Head::Argument | Head::Requested | Head::Usable | Head::InEntry => {
                 let allocated = self.usable(ROBJ_LEN + 3 + len + 1);
                 // Up to 6.2 the header was taken for one byte.
-                let usage = if self.rules.blob_usage_rounded { allocated } else { ROBJ_LEN + len + 2 };
+                let usage =
+                    if self.rules.blob_usage_rounded { allocated } else { ROBJ_LEN + len + 2 };
                 (len <= EMBSTR_LEN_MAX).then_some(Cost { bytes: allocated, usage })
             }
             Head::Object8_2_0 | Head::Object8_2 | Head::Object8_4 => {

@@ -34,9 +34,7 @@ impl DbCounts {
     pub fn overhead(&self, model: &Model, slots: &[Self]) -> Vec<OverheadLine> {
         let own_tables = slots.is_empty() || model.rules.db.slot_len == 0;
         let parts = if own_tables { std::slice::from_ref(self) } else { slots };
-        let sum = |len: &dyn Fn(&Self) -> u64| {
-            parts.iter().map(len).fold(0, u64::saturating_add)
-        };
+        let sum = |len: &dyn Fn(&Self) -> u64| parts.iter().map(len).fold(0, u64::saturating_add);
         let db = &model.rules.db;
         let (main_len, expires_len) = if own_tables {
             (db.main_meta_len, db.expires_meta_len)

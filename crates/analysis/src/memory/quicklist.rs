@@ -183,8 +183,8 @@ impl ListSizer {
             self.cost += plain;
         }
         let (len_max, count_max) = model.list_node_limits();
-        let may_be_listpack = model.rules.list.listpack
-            && self.source != Source::Elements { may_be_listpack: false };
+        let may_be_listpack =
+            model.rules.list.listpack && self.source != Source::Elements { may_be_listpack: false };
         if let Some((len, count)) = self.single
             && may_be_listpack
             && len <= len_max

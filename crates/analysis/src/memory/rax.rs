@@ -193,10 +193,7 @@ mod tests {
         // "foo" inside "foobar": run 3, run 3 with a value, leaf.
         assert_eq!(tree(true, &[b"foo", b"foobar"]), (3, 16 + 24 + 16));
         // And a fork at its end: run 3, fork with value, runs "ar" and "p", two leaves.
-        assert_eq!(
-            tree(true, &[b"foo", b"foobar", b"footp"]),
-            (6, 16 + 32 + 16 + 16 + 16 + 16)
-        );
+        assert_eq!(tree(true, &[b"foo", b"foobar", b"footp"]), (6, 16 + 32 + 16 + 16 + 16 + 16));
         // A fork at the root.
         assert_eq!(tree(true, &[b"a", b"b", b"c"]), (4, 32 + 3 * 16));
     }

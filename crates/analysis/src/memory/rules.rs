@@ -238,9 +238,28 @@ pub(crate) struct DbRules {
 
 /// Every row, oldest first, Redis before Valkey.
 pub(crate) static ROWS: [Rules; 22] = [
-    REDIS_4_0, REDIS_5_0, REDIS_5_0_6, REDIS_6_0, REDIS_6_0_9, REDIS_6_2, REDIS_6_2_12, REDIS_7_0,
-    REDIS_7_2, REDIS_7_4, REDIS_8_0, REDIS_8_2_0, REDIS_8_2, REDIS_8_4, REDIS_8_6, REDIS_8_8,
-    REDIS_8_10, VALKEY_7_2, VALKEY_8_0, VALKEY_8_1, VALKEY_8_1_8, VALKEY_9,
+    REDIS_4_0,
+    REDIS_5_0,
+    REDIS_5_0_6,
+    REDIS_6_0,
+    REDIS_6_0_9,
+    REDIS_6_2,
+    REDIS_6_2_12,
+    REDIS_7_0,
+    REDIS_7_2,
+    REDIS_7_4,
+    REDIS_8_0,
+    REDIS_8_2_0,
+    REDIS_8_2,
+    REDIS_8_4,
+    REDIS_8_6,
+    REDIS_8_8,
+    REDIS_8_10,
+    VALKEY_7_2,
+    VALKEY_8_0,
+    VALKEY_8_1,
+    VALKEY_8_1_8,
+    VALKEY_9,
 ];
 
 pub(crate) const REDIS_4_0: Rules = Rules {
@@ -327,12 +346,8 @@ const REDIS_6_0: Rules = Rules {
     ..REDIS_5_0_6
 };
 
-const REDIS_6_0_9: Rules = Rules {
-    since: (6, 0, 9),
-    head: Head::Usable,
-    sds_usage: SdsUsage::Usable,
-    ..REDIS_6_0
-};
+const REDIS_6_0_9: Rules =
+    Rules { since: (6, 0, 9), head: Head::Usable, sds_usage: SdsUsage::Usable, ..REDIS_6_0 };
 
 const REDIS_6_2: Rules = Rules {
     name: "redis-6.2",
@@ -481,12 +496,7 @@ const REDIS_8_10: Rules = Rules {
     set_entries: Entries::Shared { usage: 16 },
     hash: HashRules { entries: Entries::Shared { usage: 16 }, ..REDIS_8_8.hash },
     zset: ZsetRules { entries: Entries::Shared { usage: 16 }, ..REDIS_8_8.zset },
-    stream: StreamRules {
-        rax_len: 40,
-        rax_leaves: false,
-        producer_tree: true,
-        ..REDIS_8_8.stream
-    },
+    stream: StreamRules { rax_len: 40, rax_leaves: false, producer_tree: true, ..REDIS_8_8.stream },
     ..REDIS_8_8
 };
 

@@ -53,7 +53,13 @@ impl Table {
 impl Model {
     /// A table of `count` entries: its structs and buckets, and its entries without what
     /// they hold.
-    pub(crate) fn table(&self, table: &Table, entries: Entries, meta_len: u64, count: u64) -> (Cost, Cost) {
+    pub(crate) fn table(
+        &self,
+        table: &Table,
+        entries: Entries,
+        meta_len: u64,
+        count: u64,
+    ) -> (Cost, Cost) {
         let buckets = |tables: (u64, Option<u64>), len: u64| {
             let bytes = |size: u64| self.usable(size.saturating_mul(len));
             bytes(tables.0) + tables.1.map_or(0, bytes)
@@ -82,9 +88,7 @@ impl Model {
             Entries::Each { usage } => {
                 Cost { bytes: self.usable(DICT_ENTRY_LEN), usage }.times(count)
             }
-            Entries::Shared { usage } => {
-                Cost { bytes: shared, usage: usage.saturating_mul(count) }
-            }
+            Entries::Shared { usage } => Cost { bytes: shared, usage: usage.saturating_mul(count) },
             Entries::SharedCounted => Cost::same(shared),
             Entries::Buckets { .. } => Cost::default(),
         }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use offkey_rdb::{Packed, Part, RdbType, Str, Visit};
+use offkey_rdb::{Packed, Part, RdbType, Visit};
 
 use super::alloc::Allocator;
 use super::model::Model;

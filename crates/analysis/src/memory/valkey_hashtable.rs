@@ -32,7 +32,7 @@ pub(crate) fn child_count(used: u64, buckets: u64) -> f64 {
     for count in 0..limit {
         probability *= (n - count as f64) / ((count + 1) as f64 * (b - 1.0));
         expected += probability * children(count + 1) as f64;
-        if count > 20 && probability < 1e-12 {
+        if count as f64 > n / b && probability < 1e-12 {
             break;
         }
     }
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(child_count(14, 1), 2.0);
         // Eight entries in two buckets: all in one of them, twice 2^-8, or none over seven.
         assert!((child_count(8, 2) - 2.0 / 256.0).abs() < 1e-12);
-        // Far more entries than places: a child for every six over seven.
+        // Far more entries than places: a child for every six over seven, begun ones too.
         assert!((child_count(100_000, 1000) / 1000.0 - 16.0).abs() < 0.2);
     }
 

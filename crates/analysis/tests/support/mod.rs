@@ -1,0 +1,235 @@
+//! Reads an RDB file into rows of sizes, and what a real server said of the same file.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use offkey_analysis::memory::{
+    Allocator, Config, DbCounts, Model, OverheadLine, Profile, Sizer, Sizes,
+};
+use offkey_rdb::{Entry, Flavor, Key, ModuleId, ObjectType, Options, Part, Reader, Visit};
+
+/// How a server is modelled; what is `None` is taken from the file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Server {
+    pub(crate) profile: Option<Profile>,
+    pub(crate) allocator: Allocator,
+    pub(crate) config: Config,
+}
+
+/// One key of a file.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) db: u64,
+    pub(crate) name: Vec<u8>,
+    pub(crate) object_type: String,
+    pub(crate) expire_at_ms: Option<i64>,
+    pub(crate) sizes: Sizes,
+}
+
+/// All keys of a file, and what the file says of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    pub(crate) profile: String,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) overhead: Vec<OverheadLine>,
+    /// Milliseconds since 1970.
+    pub(crate) created_at_ms: i64,
+}
+
+/// A [`Sizer`] that also tells a module's type.
+struct Visitor<'a, 'm> {
+    sizer: &'a mut Sizer<'m>,
+    module: Option<ModuleId>,
+}
+
+impl Visit for Visitor<'_, '_> {
+    fn part(&mut self, part: Part<'_>) {
+        if let Part::Module(id) = part {
+            self.module = Some(id);
+        }
+        self.sizer.part(part);
+    }
+}
+
+/// What stands before the first database.
+struct Preamble {
+    model: Model,
+    created_at_ms: i64,
+    profile: Profile,
+}
+
+pub(crate) fn scan(path: &Path, server: &Server) -> Scan {
+    let Preamble { mut model, created_at_ms, profile } = preamble(path, server);
+    if !model.templates.is_empty() {
+        count_template_keys(path, &mut model);
+    }
+    let mut scan = Scan { profile: profile.to_string(), created_at_ms, ..Scan::default() };
+    let mut sizer = Sizer::new(&model);
+    let mut reader = reader(path);
+    let mut dbs: Vec<(u64, DbCounts, Vec<DbCounts>)> = Vec::new();
+    loop {
+        let entry = reader.next_entry().unwrap();
+        match entry {
+            Entry::End(_) => break,
+            Entry::SelectDb(db) => dbs.push((db, DbCounts::default(), Vec::new())),
+            Entry::ResizeDb { key_count, expire_count } => {
+                let counts = &mut dbs.last_mut().unwrap().1;
+                (counts.keys, counts.expires) = (key_count, expire_count);
+            }
+            Entry::SlotInfo { key_count, expire_count, .. } => {
+                let counts =
+                    DbCounts { keys: key_count, expires: expire_count, expiring_hashes: 0 };
+                dbs.last_mut().unwrap().2.push(counts);
+            }
+            Entry::Aux { name: b"slot-info", value } => {
+                let text = String::from_utf8_lossy(value).into_owned();
+                let numbers: Vec<u64> = text.split(',').map(|n| n.parse().unwrap()).collect();
+                let expiring_hashes = numbers.get(3).copied().unwrap_or(0);
+                let counts = DbCounts { keys: numbers[1], expires: numbers[2], expiring_hashes };
+                dbs.last_mut().unwrap().2.push(counts);
+            }
+            Entry::Key(key) => {
+                sizer.begin(&key);
+                let mut visitor = Visitor { sizer: &mut sizer, module: None };
+                let end = reader.value(&mut visitor).unwrap();
+                let object_type = object_type(&key, visitor.module);
+                let sizes = sizer.finish(end.serialized_len);
+                if key.rdb_type == offkey_rdb::RdbType::ValkeyHash2
+                    && let Some((_, counts, _)) = dbs.last_mut()
+                {
+                    counts.expiring_hashes += 1;
+                }
+                let name = reader.key().to_vec();
+                let expire_at_ms = key.expire_at_ms;
+                scan.rows.push(Row { db: key.db, name, object_type, expire_at_ms, sizes });
+            }
+            _ => {}
+        }
+    }
+    for (_, counts, slots) in &dbs {
+        scan.overhead.extend(counts.overhead(&model, slots));
+    }
+    scan.overhead.extend(model.template_overhead());
+    scan
+}
+
+fn reader(path: &Path) -> Reader<offkey_rdb::Inline<File>> {
+    let file = File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    Reader::new(file, Options { checksum: false, force: false }).unwrap()
+}
+
+fn object_type(key: &Key, module: Option<ModuleId>) -> String {
+    match (key.rdb_type.object_type(), module) {
+        (ObjectType::Module(_), Some(id)) => ObjectType::Module(id).to_string(),
+        (object_type, _) => object_type.to_string(),
+    }
+}
+
+fn preamble(path: &Path, server: &Server) -> Preamble {
+    let mut reader = reader(path);
+    let header = reader.header();
+    let (mut valkey, mut version, mut created_at_ms) =
+        (header.flavor == Flavor::Valkey, String::new(), 0);
+    loop {
+        match reader.next_entry().unwrap() {
+            Entry::Aux { name: b"redis-ver", value } => {
+                version = String::from_utf8_lossy(value).into_owned();
+            }
+            Entry::Aux { name: b"valkey-ver", value } => {
+                version = String::from_utf8_lossy(value).into_owned();
+                valkey = true;
+            }
+            Entry::Aux { name: b"ctime", value } => {
+                let seconds: i64 = String::from_utf8_lossy(value).parse().unwrap();
+                created_at_ms = seconds * 1000;
+            }
+            Entry::Aux { .. }
+            | Entry::ModuleAux { .. }
+            | Entry::Function { .. }
+            | Entry::HashTemplate { .. } => {}
+            _ => break,
+        }
+    }
+    let profile =
+        server.profile.unwrap_or_else(|| Profile::for_server(valkey, &version, header.version));
+    let mut model = Model::new(profile, server.allocator, server.config.clone());
+    define_templates(path, &mut model);
+    Preamble { model, created_at_ms, profile }
+}
+
+fn define_templates(path: &Path, model: &mut Model) {
+    let mut reader = reader(path);
+    loop {
+        match reader.next_entry().unwrap() {
+            Entry::HashTemplate { id, .. } => {
+                model.templates.define(id);
+                reader.value(&mut model.templates).unwrap();
+            }
+            Entry::SelectDb(_) | Entry::End(_) => return,
+            _ => {}
+        }
+    }
+}
+
+/// The first pass: how many keys use each template.
+fn count_template_keys(path: &Path, model: &mut Model) {
+    let mut reader = reader(path);
+    loop {
+        match reader.next_entry().unwrap() {
+            Entry::Key(_) => {
+                reader.value(&mut model.templates).unwrap();
+            }
+            Entry::End(_) => return,
+            _ => {}
+        }
+    }
+}
+
+/// What the server said of a key after it had loaded the file.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub(crate) struct Truth {
+    pub(crate) db: u64,
+    pub(crate) key: String,
+    pub(crate) r#type: String,
+    pub(crate) encoding: Option<String>,
+    pub(crate) memory_loaded: Option<u64>,
+    pub(crate) count: Option<u64>,
+    #[serde(default)]
+    pub(crate) expired: bool,
+}
+
+/// Truth by database and key, without keys that expired before they were loaded.
+pub(crate) fn truth(path: &Path) -> HashMap<(u64, Vec<u8>), Truth> {
+    let file = File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut text = String::new();
+    BufReader::new(flate2::read::MultiGzDecoder::new(file)).read_to_string(&mut text).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str::<Truth>(line).unwrap())
+        .filter(|truth| !truth.expired)
+        .map(|truth| ((truth.db, BASE64_STANDARD.decode(&truth.key).unwrap()), truth))
+        .collect()
+}
+
+/// A JSON line as `sizes.py` reads it.
+pub(crate) fn json_line(row: &Row) -> String {
+    let mut line = serde_json::json!({
+        "db": row.db,
+        "type": row.object_type,
+        "encoding": row.sizes.encoding.to_string(),
+        "num_of_elem": row.sizes.num_of_elem,
+        "bytes": row.sizes.bytes,
+        "memory_usage": row.sizes.memory_usage,
+    });
+    match std::str::from_utf8(&row.name) {
+        Ok(name) => line["key"] = name.into(),
+        Err(_) => line["key_base64"] = BASE64_STANDARD.encode(&row.name).into(),
+    }
+    if let Some(at_ms) = row.expire_at_ms {
+        line["expire_at_ms"] = at_ms.into();
+    }
+    line.to_string()
+}
