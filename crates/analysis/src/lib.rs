@@ -1,13 +1,22 @@
 //! What the keys of RDB files cost: entries become facts, facts a summary, a summary a report.
 #![warn(missing_docs)]
 
+mod aggregate;
+mod facts;
+mod input;
 pub mod memory;
 mod options;
 mod report;
 mod run;
+mod source;
+mod summary;
+mod tally;
+
+pub use facts::KeyFacts;
 
 pub use options::{Options, SizeKind};
 pub use report::{
-    ChecksumState, DamagedKey, InputInfo, LargestKey, LargestKeyPrefix, Report, TypeBytes, TypeNum,
+    ChecksumState, DamagedKey, InputInfo, LargestKey, LargestKeyPrefix, Overhead, PrefixExactness,
+    Report, TypeBytes, TypeNum, UnlistedPrefix,
 };
-pub use run::{Cancelled, Progress, analyze};
+pub use run::{Cancelled, KeysEnd, Progress, analyze, keys};

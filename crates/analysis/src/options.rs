@@ -1,6 +1,6 @@
 //! What an analysis is asked for.
 
-use crate::memory::{Allocator, Profile};
+use crate::memory::{Allocator, Config, Profile};
 
 /// Which of a key's three sizes ranks keys and prefixes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,8 +31,17 @@ pub struct Options {
     pub profile: Option<Profile>,
     /// Allocator of that server.
     pub allocator: Allocator,
+    /// Its settings that decide how values are held.
+    pub config: Config,
     /// Size that ranks.
     pub size: SizeKind,
+    /// Whether RDB versions newer than those known are tried.
+    pub force: bool,
+    /// Bytes the table of prefixes may take; beyond it the leading prefixes are found with
+    /// an error bound and then counted exactly in a second pass.
+    pub prefix_memory: usize,
+    /// Threads that read inputs side by side; one for each core if `None`.
+    pub threads: Option<usize>,
     /// The present in milliseconds since 1970: keys that expired before the file was
     /// written are told by the file's own creation time; this is used where it has none.
     pub now_ms: i64,
@@ -48,7 +57,11 @@ impl Default for Options {
             checksum: true,
             profile: None,
             allocator: Allocator::default(),
+            config: Config::default(),
             size: SizeKind::default(),
+            force: false,
+            prefix_memory: 16 << 20,
+            threads: None,
             now_ms: 0,
         }
     }

@@ -2,7 +2,15 @@
 //!
 //! The field names of the first six members are those of the DCS API and of RDR.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
+
+use crate::Options;
+use crate::aggregate::largest::Large;
+use crate::aggregate::prefixes::{Floor, Prefix, RankBy};
+use crate::aggregate::types::Total;
+use crate::summary::Summary;
 
 /// Result of an analysis of one or more inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +36,10 @@ pub struct Report {
     pub damaged: Vec<DamagedKey>,
     /// How many damaged keys there are in all.
     pub damaged_num: u64,
+    /// The leading prefixes by bytes, grouped by type; in each type by bytes, number, prefix.
+    pub largest_key_prefixes_by_bytes: Vec<LargestKeyPrefix>,
+    /// How far the two lists of prefixes are proven.
+    pub prefix_exactness: PrefixExactness,
     /// Keys that had expired when the file was written; counted in the totals as well.
     pub expired_num: u64,
     /// Their bytes.
@@ -39,6 +51,131 @@ pub struct Report {
 impl Report {
     /// Most damaged keys that a report lists.
     pub const DAMAGED_MAX: usize = 1000;
+
+    pub(crate) fn new(summary: &Summary, options: &Options) -> Self {
+        let Total { key_count, bytes } = summary.types.sum();
+        let lists = [RankBy::KeyCount, RankBy::Bytes]
+            .map(|rank_by| leading_prefixes(summary, rank_by, options.prefixes));
+        let prefix_exactness = prefix_exactness(summary, &lists);
+        let [by_number, by_bytes] = lists;
+        let inputs = summary.inputs.clone();
+        Self {
+            total_num: key_count,
+            total_bytes: bytes,
+            type_num: (summary.types.iter())
+                .map(|(t, total)| TypeNum { r#type: t.to_string(), num: total.key_count })
+                .collect(),
+            type_bytes: (summary.types.iter())
+                .map(|(t, total)| TypeBytes { r#type: t.to_string(), bytes: total.bytes })
+                .collect(),
+            largest_keys: summary.largest.sorted().into_iter().map(LargestKey::new).collect(),
+            largest_key_prefixes: by_number.iter().flatten().map(LargestKeyPrefix::new).collect(),
+            complete: !inputs.is_empty() && inputs.iter().all(|input| input.complete),
+            checksum: inputs.iter().map(|i| i.checksum).max().unwrap_or(ChecksumState::Unknown),
+            damaged: summary.damaged.clone(),
+            damaged_num: summary.damaged_count,
+            largest_key_prefixes_by_bytes: (by_bytes.iter().flatten())
+                .map(LargestKeyPrefix::new)
+                .collect(),
+            prefix_exactness,
+            expired_num: summary.expired.key_count,
+            expired_bytes: summary.expired.bytes,
+            inputs,
+        }
+    }
+}
+
+/// The leading prefixes of each type.
+fn leading_prefixes(summary: &Summary, rank_by: RankBy, limit: usize) -> Vec<Vec<Prefix>> {
+    (summary.object_types().into_iter())
+        .map(|object_type| summary.prefixes.leading(object_type, rank_by, limit))
+        .collect()
+}
+
+/// Holds the lists against what a prefix that was dropped can have.
+fn prefix_exactness(summary: &Summary, lists: &[Vec<Vec<Prefix>>; 2]) -> PrefixExactness {
+    let prefixes = &summary.prefixes;
+    let floors: Vec<_> =
+        prefixes.floors().filter(|(_, floor)| *floor != Floor::default()).collect();
+    let counts_exact = floors.is_empty() || (prefixes.is_frozen() && !summary.prefixes_changed);
+    let [by_number, by_bytes] = lists;
+    let last = |list: &[Vec<Prefix>], object_type, measure: fn(&Prefix) -> u64| {
+        let of_type = |p: &&Prefix| p.object_type == object_type;
+        list.iter().flatten().filter(of_type).map(measure).next_back().unwrap_or(0)
+    };
+    let is_proven = |(object_type, floor): &(_, Floor)| {
+        last(by_number, *object_type, |p| p.key_count) > floor.key_count
+            && last(by_bytes, *object_type, |p| p.bytes) > floor.bytes
+    };
+    PrefixExactness {
+        counts_exact,
+        lists_complete: counts_exact && floors.iter().all(is_proven),
+        unlisted_at_most: (floors.iter())
+            .map(|(t, floor)| UnlistedPrefix {
+                r#type: t.to_string(),
+                num: floor.key_count,
+                bytes: floor.bytes,
+            })
+            .collect(),
+    }
+}
+
+impl LargestKey {
+    fn new(large: &Large) -> Self {
+        let text = std::str::from_utf8(&large.key).ok();
+        let is_cut = large.key_len > large.key.len() as u64;
+        Self {
+            key: String::from_utf8_lossy(&large.key).into_owned(),
+            key_base64: (text.is_none() || is_cut).then(|| BASE64.encode(&large.key)),
+            key_len: is_cut.then_some(large.key_len),
+            r#type: large.object_type.to_string(),
+            bytes: large.size,
+            num_of_elem: large.num_of_elem,
+            db: large.db,
+            encoding: large.encoding.to_string(),
+            expire_at_ms: large.expire_at_ms,
+            memory_usage: large.memory_usage,
+            serialized_bytes: large.serialized_bytes,
+        }
+    }
+}
+
+impl LargestKeyPrefix {
+    fn new(prefix: &Prefix) -> Self {
+        let text = std::str::from_utf8(&prefix.text).ok();
+        let is_cut = prefix.text_len > prefix.text.len() as u64;
+        Self {
+            key_prefix: String::from_utf8_lossy(&prefix.text).into_owned(),
+            key_prefix_base64: (text.is_none() || is_cut).then(|| BASE64.encode(&prefix.text)),
+            r#type: prefix.object_type.to_string(),
+            bytes: prefix.bytes,
+            num: prefix.key_count,
+        }
+    }
+}
+
+/// How far the lists of prefixes are proven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefixExactness {
+    /// Whether the numbers and bytes of the listed prefixes are exact.
+    pub counts_exact: bool,
+    /// Whether no other prefix can belong in the lists.
+    pub lists_complete: bool,
+    /// Where memory did not hold all prefixes: what one that is not listed can have at most.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unlisted_at_most: Vec<UnlistedPrefix>,
+}
+
+/// What a prefix of a type that is not listed can have at most; where counts are not exact,
+/// listed ones can have so much more than they show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlistedPrefix {
+    /// What `TYPE` answers.
+    pub r#type: String,
+    /// Keys.
+    pub num: u64,
+    /// Bytes.
+    pub bytes: u64,
 }
 
 /// Number of keys of one type.
@@ -146,6 +283,15 @@ pub struct DamagedKey {
     pub serialized_bytes: u64,
 }
 
+/// Memory of a server beside its keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overhead {
+    /// What takes it, such as `keys table`.
+    pub name: String,
+    /// Bytes.
+    pub bytes: u64,
+}
+
 /// What is known of one input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InputInfo {
@@ -178,8 +324,22 @@ pub struct InputInfo {
     /// Length of the input, where it is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub bytes_total: Option<u64>,
-    /// Keys read.
+    /// Keys read, without the damaged ones.
     pub num: u64,
+    /// Damaged keys.
+    #[serde(default)]
+    pub damaged_num: u64,
+    /// Memory of its keys, whatever size ranks them.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Memory beside the keys: tables of the databases, functions. With `bytes` it makes up
+    /// what loading the file costs; the rest of `used_mem` is the server itself, buffers of
+    /// clients and replication, and room that a live server has and a loaded one has not.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub overhead: Vec<Overhead>,
+    /// Bytes of function libraries' code.
+    #[serde(skip)]
+    pub(crate) functions_len: u64,
     /// Why reading stopped: file, byte offset, key, reason; as the command line prints it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,

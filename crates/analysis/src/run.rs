@@ -1,8 +1,16 @@
-//! From inputs to one report.
+//! From inputs to one report: passes over the inputs, side by side on all cores.
 
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
 
-use crate::{Options, Report};
+use crate::facts::KeyFacts;
+use crate::input::{self, Observe};
+use crate::source::{self, Input, Meter, Source, SourceError};
+use crate::summary::Summary;
+use crate::{DamagedKey, InputInfo, Options, Report};
 
 /// Told how far an analysis is; answers whether it should go on.
 ///
@@ -29,7 +37,10 @@ impl Progress for () {
 /// Analyses `paths` into one merged report.
 ///
 /// A bad input does not fail the analysis: what could be read of it is counted, its
-/// [`crate::InputInfo::error`] says why it stopped and the report is not `complete`.
+/// [`InputInfo::error`] says why it stopped and the report is not `complete`.
+///
+/// Where prefixes outgrew their memory the inputs are read a second time, to count the
+/// leading ones exactly.
 ///
 /// # Errors
 /// Only [`Cancelled`], if `progress` asked for it.
@@ -38,6 +49,283 @@ pub fn analyze(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report, Cancelled> {
-    let _ = (paths, options, progress);
-    Err(Cancelled)
+    let inputs = expanded(paths);
+    let run = Run { options, progress: Shared::new(progress) };
+    let mut summary = run.pass(&inputs, &Summary::new(options, run.part_memory(&inputs)))?;
+    let can_read_again = inputs.iter().all(|input| input.as_ref().is_ok_and(|i| !i.is_stdin()));
+    if summary.prefixes.is_pruned() && can_read_again {
+        summary.prefixes.freeze();
+        let known = Summary {
+            prefixes: summary.prefixes.without_floors(),
+            ..Summary::new(options, usize::MAX)
+        };
+        let again = run.pass(&inputs, &known)?;
+        if again.types == summary.types {
+            summary.prefixes.take_counts(again.prefixes);
+        } else {
+            summary.prefixes_changed = true;
+        }
+    }
+    Ok(Report::new(&summary, options))
+}
+
+/// What [`keys`] answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeysEnd {
+    /// What is known of the input.
+    pub input: InputInfo,
+    /// Its damaged keys, at most [`Report::DAMAGED_MAX`].
+    pub damaged: Vec<DamagedKey>,
+}
+
+/// Hands every key of an input to `each`, in the order of the file; damaged ones are told
+/// at the end.
+pub fn keys(
+    path: &Path,
+    options: &Options,
+    each: &mut dyn FnMut(&KeyFacts<'_>) -> ControlFlow<()>,
+) -> Vec<KeysEnd> {
+    let mut ends = Vec::new();
+    for found in expanded(&[path.to_owned()]) {
+        let mut lister = Lister { each, damaged: Vec::new(), has_enough: false };
+        let input = match found {
+            Ok(input) => {
+                let shared = Shared::new(&());
+                input::read(&input, options, &mut Poll::new(&shared), &mut lister)
+            }
+            Err((name, error)) => InputInfo::unread(name, &error),
+        };
+        let has_enough = lister.has_enough;
+        ends.push(KeysEnd { input, damaged: lister.damaged });
+        if has_enough {
+            break;
+        }
+    }
+    ends
+}
+
+struct Lister<'e> {
+    each: &'e mut dyn FnMut(&KeyFacts<'_>) -> ControlFlow<()>,
+    damaged: Vec<DamagedKey>,
+    has_enough: bool,
+}
+
+impl Observe for Lister<'_> {
+    fn key(&mut self, facts: &KeyFacts<'_>) -> bool {
+        self.has_enough = (self.each)(facts).is_break();
+        !self.has_enough
+    }
+
+    fn damaged(&mut self, damaged: DamagedKey) {
+        if self.damaged.len() < Report::DAMAGED_MAX {
+            self.damaged.push(damaged);
+        }
+    }
+}
+
+impl Observe for Summary {
+    #[inline]
+    fn key(&mut self, facts: &KeyFacts<'_>) -> bool {
+        self.observe(facts);
+        true
+    }
+
+    fn damaged(&mut self, damaged: DamagedKey) {
+        self.observe_damaged(damaged);
+    }
+}
+
+/// An input, or the name of what could not be made into one.
+type Found = Result<Input, (String, SourceError)>;
+
+fn expanded(paths: &[PathBuf]) -> Vec<Found> {
+    let mut found = Vec::new();
+    for path in paths {
+        match source::expand(path) {
+            Ok(inputs) => found.extend(inputs.into_iter().map(Ok)),
+            Err(error) => found.push(Err((Input { path: path.clone() }.name(), error))),
+        }
+    }
+    found
+}
+
+/// Progress of all threads together.
+pub(crate) struct Shared<'p> {
+    progress: &'p dyn Progress,
+    bytes_read: AtomicU64,
+    key_count: AtomicU64,
+    is_cancelled: AtomicBool,
+}
+
+impl<'p> Shared<'p> {
+    fn new(progress: &'p dyn Progress) -> Self {
+        Self {
+            progress,
+            bytes_read: AtomicU64::new(0),
+            key_count: AtomicU64::new(0),
+            is_cancelled: AtomicBool::new(false),
+        }
+    }
+}
+
+/// One thread's view of the progress.
+pub(crate) struct Poll<'p> {
+    shared: &'p Shared<'p>,
+    meter: Arc<Meter>,
+    bytes_told: u64,
+    keys_to_tell: u64,
+    parts_left: u32,
+}
+
+impl<'p> Poll<'p> {
+    /// Parts and keys between two looks at the meter.
+    const EVERY: u32 = 4096;
+    /// Bytes between two reports of progress.
+    const BYTES: u64 = 256 << 10;
+
+    fn new(shared: &'p Shared<'p>) -> Self {
+        Self {
+            shared,
+            meter: Arc::default(),
+            bytes_told: 0,
+            keys_to_tell: 0,
+            parts_left: Self::EVERY,
+        }
+    }
+
+    /// Follows the meter of a newly opened source.
+    pub(crate) fn meter(&mut self, source: &Source) -> Arc<Meter> {
+        self.meter = Arc::clone(&source.meter);
+        Arc::clone(&source.meter)
+    }
+
+    #[inline]
+    pub(crate) fn count_key(&mut self) {
+        self.keys_to_tell += 1;
+    }
+
+    #[inline]
+    pub(crate) fn count_part(&mut self) {
+        self.parts_left -= 1;
+        if self.parts_left == 0 {
+            self.look();
+        }
+    }
+
+    #[cold]
+    fn look(&mut self) {
+        self.parts_left = Self::EVERY;
+        let read = self.meter.bytes_read.load(Ordering::Relaxed);
+        if read - self.bytes_told >= Self::BYTES {
+            self.tell(read);
+        }
+    }
+
+    fn tell(&mut self, read: u64) {
+        let Shared { progress, bytes_read, key_count, is_cancelled } = self.shared;
+        let new_bytes = read - self.bytes_told;
+        let bytes = bytes_read.fetch_add(new_bytes, Ordering::Relaxed) + new_bytes;
+        let keys = key_count.fetch_add(self.keys_to_tell, Ordering::Relaxed) + self.keys_to_tell;
+        (self.bytes_told, self.keys_to_tell) = (read, 0);
+        if progress.advanced(bytes, keys).is_err() {
+            is_cancelled.store(true, Ordering::Relaxed);
+        }
+        if is_cancelled.load(Ordering::Relaxed) {
+            // The next read fails, wherever in the input it is.
+            self.meter.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells what is left at the end of an input.
+    fn finish(mut self) {
+        let read = self.meter.bytes_read.load(Ordering::Relaxed);
+        self.tell(read);
+    }
+}
+
+struct Run<'r> {
+    options: &'r Options,
+    progress: Shared<'r>,
+}
+
+impl Run<'_> {
+    /// Memory for the prefixes of one part. It must not depend on the number of threads,
+    /// or the report would.
+    fn part_memory(&self, inputs: &[Found]) -> usize {
+        let whole = self.options.prefix_memory;
+        if inputs.len() > 1 { whole / 4 } else { whole }
+    }
+
+    /// Reads every input once; parts begin as copies of `empty`.
+    fn pass(&self, inputs: &[Found], empty: &Summary) -> Result<Summary, Cancelled> {
+        let whole = Summary {
+            prefixes: empty.prefixes.with_memory(self.options.prefix_memory),
+            ..empty.clone()
+        };
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let threads = self.options.threads.unwrap_or(cores).clamp(1, inputs.len().max(1));
+        let queue = Queue::new(whole);
+        if threads == 1 {
+            self.work(inputs, empty, &queue);
+        } else {
+            thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(|| self.work(inputs, empty, &queue));
+                }
+            });
+        }
+        if self.progress.is_cancelled.load(Ordering::Relaxed) {
+            return Err(Cancelled);
+        }
+        Ok(queue.whole.into_inner().unwrap_or_else(PoisonError::into_inner).1)
+    }
+
+    /// Takes one input after another until none is left.
+    fn work(&self, inputs: &[Found], empty: &Summary, queue: &Queue) {
+        while let Some((turn, found)) = queue.take(inputs) {
+            let mut part = empty.clone();
+            let info = match found {
+                Ok(input) => {
+                    let mut poll = Poll::new(&self.progress);
+                    let info = input::read(input, self.options, &mut poll, &mut part);
+                    poll.finish();
+                    info
+                }
+                Err((name, error)) => InputInfo::unread(name.clone(), error),
+            };
+            part.inputs.push(info);
+            queue.merge(turn, part);
+        }
+    }
+}
+
+/// Hands out inputs and merges their summaries in the order of the inputs.
+struct Queue {
+    next: AtomicUsize,
+    /// Number of parts merged, and what they make together.
+    whole: Mutex<(usize, Summary)>,
+    merged: Condvar,
+}
+
+impl Queue {
+    fn new(whole: Summary) -> Self {
+        Self { next: AtomicUsize::new(0), whole: Mutex::new((0, whole)), merged: Condvar::new() }
+    }
+
+    fn take<'i>(&self, inputs: &'i [Found]) -> Option<(usize, &'i Found)> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        inputs.get(turn).map(|input| (turn, input))
+    }
+
+    /// Merges a part once all before it are; so no more parts wait than there are threads.
+    fn merge(&self, turn: usize, part: Summary) {
+        let whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut whole = self
+            .merged
+            .wait_while(whole, |(merged, _)| *merged != turn)
+            .unwrap_or_else(PoisonError::into_inner);
+        whole.1.merge(part);
+        whole.0 += 1;
+        self.merged.notify_all();
+    }
 }

@@ -1,7 +1,7 @@
 //! What a file is made of: entries, and inside a key the parts of its value.
 
 use crate::error::Damage;
-use crate::types::{Flavor, ModuleId, RdbType};
+use crate::types::{Flavor, ModuleId, ObjectType, RdbType};
 
 /// The first bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,8 @@ pub struct Key {
 /// How a value's reading ended, framing intact.
 #[derive(Debug)]
 pub struct ValueEnd {
+    /// What `TYPE` answers for the key; a module's type is known only once it was read.
+    pub object_type: ObjectType,
     /// Bytes of the value in the file, without type byte, key name and what precedes them.
     pub serialized_len: u64,
     /// The first damage found inside the value, if any.

@@ -13,7 +13,7 @@ use crate::entry::{Checksum, Entry, Header, Key, Skip, ValueEnd, Visit};
 use crate::error::{Context, Error, ErrorKind};
 use crate::input::Input;
 use crate::limits::{Limits, Options};
-use crate::types::{Flavor, ModuleId, RdbType, opcode};
+use crate::types::{Flavor, ModuleId, ObjectType, RdbType, opcode};
 use crate::value::{Value, Workspace, skip_ops};
 
 /// First RDB version that ends with a checksum.
@@ -148,7 +148,7 @@ impl<B: Blocks> Reader<B> {
         let pending = std::mem::replace(&mut self.pending, Pending::Nothing);
         let start = self.input.at();
         let Self { input, workspace, .. } = self;
-        let mut value = Value { input, workspace, visitor };
+        let mut value = Value { input, workspace, visitor, module: None };
         let read = match pending {
             Pending::Value(rdb_type) => value
                 .read(rdb_type)
@@ -158,9 +158,18 @@ impl<B: Blocks> Reader<B> {
                 Err(Error::corrupt(start, "a value is asked for where none is"))
             }
         };
+        let module = value.module;
         read?;
+        let object_type = match (pending, module) {
+            (_, Some(id)) => ObjectType::Module(id),
+            (Pending::Value(rdb_type), None) => rdb_type.object_type(),
+            (Pending::Template { .. } | Pending::Entry | Pending::Nothing, None) => {
+                ObjectType::Hash
+            }
+        };
         self.pending = Pending::Entry;
-        Ok(ValueEnd { serialized_len: self.input.at() - start, damage: self.input.take_damage() })
+        let serialized_len = self.input.at() - start;
+        Ok(ValueEnd { object_type, serialized_len, damage: self.input.take_damage() })
     }
 
     /// Counts the bytes after [`Entry::End`]; the first of them go to `head`, as many as it

@@ -19,7 +19,7 @@ use crate::block::Blocks;
 use crate::entry::{Packed, Part, Visit};
 use crate::error::{Error, ErrorKind};
 use crate::input::Input;
-use crate::types::RdbType;
+use crate::types::{ModuleId, RdbType};
 use packed_items::{Columns, Items};
 
 /// Buffers and tables that live as long as the file and are used by every value.
@@ -38,6 +38,8 @@ pub(crate) struct Value<'r, B, V> {
     pub(crate) input: &'r mut Input<B>,
     pub(crate) workspace: &'r mut Workspace,
     pub(crate) visitor: &'r mut V,
+    /// Type of the module whose value this is, once that was read.
+    pub(crate) module: Option<ModuleId>,
 }
 
 impl<B: Blocks, V: Visit> Value<'_, B, V> {

@@ -23,6 +23,7 @@ const STRING: u64 = 5;
 impl<B: Blocks, V: Visit> Value<'_, B, V> {
     pub(super) fn module(&mut self) -> Result<(), Error> {
         let id = ModuleId(self.input.count()?);
+        self.module = Some(id);
         self.visitor.part(Part::Module(id));
         while op(self.input, self.visitor)? {}
         Ok(())

@@ -1,0 +1,578 @@
+//! Keys and bytes under each prefix, per type, in bounded memory.
+//!
+//! The rule is RDR's, which the DCS API shows: digits count as `0`, every part of a key
+//! before a separator is a prefix without its trailing separators, a key without any is its
+//! own prefix.
+//!
+//! Prefixes form a tree: `a:b` hangs under `a` by its segment `:b`, so that a name of many
+//! levels costs no more than its length. When the tree outgrows its bound, each type keeps
+//! the prefixes that lead it by number or by bytes. What was dropped may come again and is
+//! then counted from zero; [`Floor`] says how much it can have lost at most. Parents never
+//! count less than their children, so what is kept is always a whole tree.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use offkey_rdb::ObjectType;
+
+use crate::facts::KeyFacts;
+
+/// Types whose prefixes are told apart; more module types than that share the last.
+const TYPES_MAX: usize = 64;
+
+/// Levels of one key that are counted.
+const LEVELS_MAX: u32 = 1024;
+
+/// How keys are cut into prefixes.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    is_separator: [bool; 256],
+    folded: [u8; 256],
+}
+
+impl Rule {
+    pub(crate) fn new(separators: &[u8], fold_digits: bool) -> Self {
+        let mut is_separator = [false; 256];
+        let mut folded = [0; 256];
+        for (byte, (folded, separates)) in
+            (0..=u8::MAX).zip(folded.iter_mut().zip(is_separator.iter_mut()))
+        {
+            *folded = if fold_digits && byte.is_ascii_digit() { b'0' } else { byte };
+            *separates = separators.contains(&byte);
+        }
+        Self { is_separator, folded }
+    }
+
+    #[inline]
+    fn separates(&self, byte: u8) -> bool {
+        self.is_separator.get(usize::from(byte)).copied().unwrap_or_default()
+    }
+
+    /// Writes `key` with its digits folded into `out`.
+    fn fold(&self, key: &[u8], out: &mut Vec<u8>) {
+        out.clear();
+        out.extend(
+            key.iter().map(|byte| self.folded.get(usize::from(*byte)).copied().unwrap_or_default()),
+        );
+    }
+
+    /// Calls `each` with the end of every prefix of a folded key; stops when it says so.
+    #[inline]
+    fn cuts(&self, key: &[u8], mut each: impl FnMut(usize) -> bool) {
+        let mut levels_left = LEVELS_MAX;
+        let mut after_text = false;
+        let mut is_whole = true;
+        for (at, byte) in key.iter().enumerate() {
+            if self.separates(*byte) {
+                is_whole = false;
+                if after_text {
+                    levels_left -= 1;
+                    if !each(at) || levels_left == 0 {
+                        return;
+                    }
+                }
+                after_text = false;
+            } else {
+                after_text = true;
+            }
+        }
+        if is_whole && !key.is_empty() {
+            each(key.len());
+        }
+    }
+}
+
+/// What a prefix that is not in the table can have at most; zero if nothing was dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Floor {
+    pub(crate) key_count: u64,
+    pub(crate) bytes: u64,
+}
+
+/// A prefix: its parent's text and then its own segment.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    /// Place of the parent, which always stands before its children.
+    parent: u32,
+    /// Place of the type in `types`.
+    type_at: u16,
+    /// The segment in `text`.
+    start: usize,
+    len: u32,
+    key_count: u64,
+    bytes: u64,
+}
+
+/// Parent of the first segments.
+const ROOT: u32 = u32::MAX;
+
+/// The prefixes seen, with their numbers and bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Prefixes {
+    rule: Rule,
+    /// Bytes the tree may take.
+    memory_max: usize,
+    tree: Tree,
+    /// The key at hand, its digits folded.
+    folded: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Tree {
+    types: Vec<ObjectType>,
+    floors: Vec<Floor>,
+    nodes: Vec<Node>,
+    text: Vec<u8>,
+    index: HashTable<u32>,
+    hasher: RandomState,
+    /// Whether only the prefixes at hand are counted.
+    is_frozen: bool,
+}
+
+/// A prefix as a report shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    pub(crate) object_type: ObjectType,
+    /// First bytes of the text, at most [`Prefix::TEXT_LEN_MAX`].
+    pub(crate) text: Vec<u8>,
+    /// Length of the whole text.
+    pub(crate) text_len: u64,
+    pub(crate) key_count: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Prefix {
+    /// Bytes of a prefix that a report shows.
+    pub(crate) const TEXT_LEN_MAX: usize = 4 << 10;
+}
+
+/// By what prefixes are ranked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RankBy {
+    KeyCount,
+    Bytes,
+}
+
+impl Prefixes {
+    pub(crate) fn new(rule: Rule, memory_max: usize) -> Self {
+        Self { rule, memory_max, tree: Tree::default(), folded: Vec::new() }
+    }
+
+    #[inline]
+    pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
+        let Self { rule, memory_max, tree, folded } = self;
+        let type_at = tree.type_at(facts.object_type);
+        rule.fold(facts.key, folded);
+        let (mut parent, mut start) = (ROOT, 0);
+        rule.cuts(folded, |end| {
+            let segment = folded.get(start..end).unwrap_or_default();
+            let Some(at) = tree.place(parent, type_at, segment) else { return false };
+            tree.add(at, 1, facts.size);
+            (parent, start) = (at, end);
+            true
+        });
+        if tree.memory() > *memory_max {
+            tree.prune();
+        }
+    }
+
+    /// Adds what `other` counted.
+    pub(crate) fn merge(&mut self, other: &Prefixes) {
+        self.tree.merge(&other.tree);
+        if self.tree.memory() > self.memory_max {
+            self.tree.prune();
+        }
+    }
+
+    /// Tells whether prefixes were dropped, so that counts are too low by up to the floors.
+    pub(crate) fn is_pruned(&self) -> bool {
+        self.tree.floors.iter().any(|floor| *floor != Floor::default())
+    }
+
+    /// Sets all counts to zero: from now on only the prefixes at hand are counted, exactly.
+    pub(crate) fn freeze(&mut self) {
+        self.tree.is_frozen = true;
+        for node in &mut self.tree.nodes {
+            (node.key_count, node.bytes) = (0, 0);
+        }
+    }
+
+    /// Tells whether the counts are those of a second pass, and so exact.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.tree.is_frozen
+    }
+
+    /// A frozen table of the same prefixes for a part of the second pass: it drops nothing.
+    pub(crate) fn without_floors(&self) -> Self {
+        let mut copy = self.clone();
+        copy.tree.floors.fill(Floor::default());
+        copy
+    }
+
+    /// The same table with another bound.
+    pub(crate) fn with_memory(&self, memory_max: usize) -> Self {
+        Self { memory_max, ..self.clone() }
+    }
+
+    /// Takes the counts of a second pass, made from [`Prefixes::without_floors`].
+    pub(crate) fn take_counts(&mut self, counted: Prefixes) {
+        let floors = std::mem::take(&mut self.tree.floors);
+        self.tree = Tree { floors, ..counted.tree };
+    }
+
+    /// The types that have prefixes, with what a prefix not at hand can have at most.
+    pub(crate) fn floors(&self) -> impl Iterator<Item = (ObjectType, Floor)> {
+        self.tree.types.iter().copied().zip(self.tree.floors.iter().copied())
+    }
+
+    /// The `limit` leading prefixes of a type, best first; ties by the other measure, then
+    /// by text.
+    pub(crate) fn leading(
+        &self,
+        object_type: ObjectType,
+        rank_by: RankBy,
+        limit: usize,
+    ) -> Vec<Prefix> {
+        let rank = |node: &Node| match rank_by {
+            RankBy::KeyCount => (node.key_count, node.bytes),
+            RankBy::Bytes => (node.bytes, node.key_count),
+        };
+        let tree = &self.tree;
+        let of_type = |node: &&Node| {
+            tree.types.get(usize::from(node.type_at)) == Some(&object_type) && node.key_count > 0
+        };
+        let mut nodes: Vec<&Node> = tree.nodes.iter().filter(of_type).collect();
+        if limit == 0 || nodes.is_empty() {
+            return Vec::new();
+        }
+        if nodes.len() > limit {
+            // Texts are only made of those that can be in the list.
+            nodes.select_nth_unstable_by(limit - 1, |a, b| rank(b).cmp(&rank(a)));
+            let least = nodes.get(limit - 1).map(|node| rank(node)).unwrap_or_default();
+            nodes = tree.nodes.iter().filter(of_type).filter(|node| rank(node) >= least).collect();
+        }
+        let mut leading: Vec<((u64, u64), Prefix)> =
+            nodes.into_iter().map(|node| (rank(node), tree.prefix(node, object_type))).collect();
+        leading.sort_by(|(a, p), (b, q)| b.cmp(a).then_with(|| p.text.cmp(&q.text)));
+        leading.truncate(limit);
+        leading.into_iter().map(|(_, prefix)| prefix).collect()
+    }
+}
+
+impl Tree {
+    /// Adds the nodes of `other`, parents first as they stand.
+    fn merge(&mut self, other: &Tree) {
+        let type_places: Vec<u16> = other.types.iter().map(|t| self.type_at(*t)).collect();
+        for (type_at, floor) in type_places.iter().zip(&other.floors) {
+            if let Some(own) = self.floors.get_mut(usize::from(*type_at)) {
+                own.key_count += floor.key_count;
+                own.bytes = own.bytes.saturating_add(floor.bytes);
+            }
+        }
+        let mut places: Vec<u32> = Vec::with_capacity(other.nodes.len());
+        for node in &other.nodes {
+            let parent = place_of(&places, node.parent);
+            let type_at = type_places.get(usize::from(node.type_at)).copied().unwrap_or_default();
+            let place = self.place(parent, type_at, other.segment(node)).unwrap_or(ROOT);
+            self.add(place, node.key_count, node.bytes);
+            places.push(place);
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, at: u32, key_count: u64, bytes: u64) {
+        if let Some(node) = usize::try_from(at).ok().and_then(|at| self.nodes.get_mut(at)) {
+            node.key_count += key_count;
+            node.bytes = node.bytes.saturating_add(bytes);
+        }
+    }
+
+    fn prefix(&self, node: &Node, object_type: ObjectType) -> Prefix {
+        let mut segments = Vec::new();
+        let mut next = Some(node);
+        let mut text_len = 0;
+        while let Some(node) = next {
+            segments.push(self.segment(node));
+            text_len += u64::from(node.len);
+            next = usize::try_from(node.parent).ok().and_then(|at| self.nodes.get(at));
+        }
+        let mut text = Vec::new();
+        for segment in segments.iter().rev() {
+            let room = Prefix::TEXT_LEN_MAX - text.len();
+            text.extend_from_slice(segment.get(..room).unwrap_or(segment));
+            if text.len() == Prefix::TEXT_LEN_MAX {
+                break;
+            }
+        }
+        Prefix { object_type, text, text_len, key_count: node.key_count, bytes: node.bytes }
+    }
+
+    #[inline]
+    fn segment(&self, node: &Node) -> &[u8] {
+        segment_of(&self.text, node)
+    }
+
+    /// Finds the node of a segment under `parent`, or makes one unless the table is frozen.
+    #[inline]
+    fn place(&mut self, parent: u32, type_at: u16, segment: &[u8]) -> Option<u32> {
+        let hash = self.hasher.hash_one((parent, type_at, segment));
+        let Self { nodes, text, index, hasher, .. } = self;
+        let node_at = |at: u32| usize::try_from(at).ok().and_then(|at| nodes.get(at));
+        let found = index.find(hash, |at| {
+            node_at(*at).is_some_and(|node| {
+                (node.parent, node.type_at) == (parent, type_at)
+                    && segment_of(text, node) == segment
+            })
+        });
+        if let Some(at) = found {
+            return Some(*at);
+        }
+        if self.is_frozen {
+            return None;
+        }
+        let at = u32::try_from(nodes.len()).ok().filter(|at| *at != ROOT)?;
+        let len = u32::try_from(segment.len()).ok()?;
+        nodes.push(Node { parent, type_at, start: text.len(), len, key_count: 0, bytes: 0 });
+        text.extend_from_slice(segment);
+        index.insert_unique(hash, at, |at| {
+            let node = usize::try_from(*at).ok().and_then(|at| nodes.get(at));
+            node.map_or(0, |node| {
+                hasher.hash_one((node.parent, node.type_at, segment_of(text, node)))
+            })
+        });
+        Some(at)
+    }
+
+    fn type_at(&mut self, object_type: ObjectType) -> u16 {
+        let known = self.types.iter().position(|t| *t == object_type);
+        let at = known.unwrap_or_else(|| {
+            if self.types.len() < TYPES_MAX {
+                self.types.push(object_type);
+                self.floors.push(Floor::default());
+            }
+            self.types.len() - 1
+        });
+        // At most TYPES_MAX.
+        u16::try_from(at).unwrap_or_default()
+    }
+
+    fn memory(&self) -> usize {
+        // An index slot is a place and a control byte, and one in eight stays empty.
+        self.nodes.len() * (size_of::<Node>() + 6) + self.text.len()
+    }
+
+    /// Keeps the leading prefixes of each type, at most half of all.
+    fn prune(&mut self) {
+        let quota = (self.nodes.len() / 4 / self.types.len().max(1)).max(1);
+        let thresholds: Vec<(u64, u64)> = (0..self.types.len())
+            .map(|type_at| {
+                let of_type = |node: &&Node| usize::from(node.type_at) == type_at;
+                let counts = self.nodes.iter().filter(of_type).map(|node| node.key_count).collect();
+                let bytes = self.nodes.iter().filter(of_type).map(|node| node.bytes).collect();
+                (below_top(counts, quota), below_top(bytes, quota))
+            })
+            .collect();
+        let nodes = std::mem::take(&mut self.nodes);
+        let text = std::mem::take(&mut self.text);
+        self.index.clear();
+        let mut dropped = vec![Floor::default(); self.types.len()];
+        let mut places: Vec<u32> = Vec::with_capacity(nodes.len());
+        for node in &nodes {
+            let type_at = usize::from(node.type_at);
+            let (count_min, bytes_min) = thresholds.get(type_at).copied().unwrap_or_default();
+            let mut place = ROOT;
+            if node.key_count > count_min || node.bytes > bytes_min {
+                let parent = place_of(&places, node.parent);
+                place = self.place(parent, node.type_at, segment_of(&text, node)).unwrap_or(ROOT);
+                self.add(place, node.key_count, node.bytes);
+            } else if let Some(dropped) = dropped.get_mut(type_at) {
+                dropped.key_count = dropped.key_count.max(node.key_count);
+                dropped.bytes = dropped.bytes.max(node.bytes);
+            }
+            places.push(place);
+        }
+        for (floor, dropped) in self.floors.iter_mut().zip(dropped) {
+            floor.key_count += dropped.key_count;
+            floor.bytes = floor.bytes.saturating_add(dropped.bytes);
+        }
+    }
+}
+
+/// New place of a parent whose old place is `old`.
+fn place_of(places: &[u32], old: u32) -> u32 {
+    usize::try_from(old).ok().and_then(|old| places.get(old)).copied().unwrap_or(ROOT)
+}
+
+#[inline]
+fn segment_of<'t>(text: &'t [u8], node: &Node) -> &'t [u8] {
+    // Node lengths came from slices, so they fit.
+    let len = usize::try_from(node.len).unwrap_or_default();
+    text.get(node.start..node.start + len).unwrap_or_default()
+}
+
+/// The greatest value that is not among the `quota` greatest; zero if all are.
+fn below_top(mut values: Vec<u64>, quota: usize) -> u64 {
+    if values.len() <= quota {
+        return 0;
+    }
+    let (_, value, _) = values.select_nth_unstable_by(quota, |a, b| b.cmp(a));
+    *value
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn facts(key: &[u8], size: u64) -> KeyFacts<'_> {
+        KeyFacts {
+            db: 0,
+            key,
+            key_len: key.len() as u64,
+            object_type: ObjectType::String,
+            encoding: crate::memory::Encoding::Raw,
+            num_of_elem: 1,
+            bytes: size,
+            memory_usage: None,
+            serialized_bytes: 0,
+            expire_at_ms: None,
+            is_expired: false,
+            idle_seconds: None,
+            freq: None,
+            slot: None,
+            size,
+        }
+    }
+
+    fn table(memory_max: usize) -> Prefixes {
+        Prefixes::new(Rule::new(b":;,_- ", true), memory_max)
+    }
+
+    fn listed(prefixes: &Prefixes, limit: usize) -> Vec<(String, u64, u64)> {
+        let text = |p: &Prefix| String::from_utf8_lossy(&p.text).into_owned();
+        let leading = prefixes.leading(ObjectType::String, RankBy::KeyCount, limit);
+        leading.iter().map(|p| (text(p), p.key_count, p.bytes)).collect()
+    }
+
+    #[test]
+    fn rule_by_example() {
+        let cases: &[(&str, &[&str])] = &[
+            ("a:b:c", &["a", "a:b"]),
+            ("user:17:profile", &["user", "user:00"]),
+            ("plain", &["plain"]),
+            ("plain17", &["plain00"]),
+            ("a::b", &["a"]),
+            ("a:", &["a"]),
+            ("a::b:c", &["a", "a::b"]),
+            (":a", &[]),
+            (":a:b", &[":a"]),
+            (":::", &[]),
+            ("", &[]),
+            ("a_b-c d;e,f", &["a", "a_b", "a_b-c", "a_b-c d", "a_b-c d;e"]),
+        ];
+        for (key, expected) in cases {
+            let mut prefixes = table(1 << 20);
+            prefixes.observe(&facts(key.as_bytes(), 10));
+            let mut found: Vec<String> =
+                listed(&prefixes, 50).into_iter().map(|(text, ..)| text).collect();
+            found.sort_by_key(String::len);
+            assert_eq!(found, *expected, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn ranks_by_number_then_bytes_then_text() {
+        let mut prefixes = table(1 << 20);
+        for (key, size) in [("b:1", 5), ("b:2", 5), ("a:1", 50), ("d:1", 7), ("c:1", 7)] {
+            prefixes.observe(&facts(key.as_bytes(), size));
+        }
+        let named = |s: &str, n, b| (s.to_owned(), n, b);
+        let expected = [named("b", 2, 10), named("a", 1, 50), named("c", 1, 7), named("d", 1, 7)];
+        assert_eq!(listed(&prefixes, 50), expected);
+        assert_eq!(listed(&prefixes, 3), expected[..3]);
+    }
+
+    /// Keys with a few heavy families among names that never come twice.
+    fn keys(seed: u64, count: u64) -> Vec<String> {
+        let mut state = seed;
+        (0..count)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+                let x = state >> 33;
+                let name: String =
+                    (0..8).map(|i| char::from(b'a' + (x >> (i * 3) & 7) as u8)).collect();
+                if x % 4 == 0 {
+                    format!("heavy{}:{name}:x", (b'a' + (x % 64 / 4) as u8) as char)
+                } else {
+                    format!("{name}:x")
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn heavy_prefixes_are_exact_after_a_second_pass_in_bounded_memory() {
+        let keys = keys(1, 200_000);
+        let mut exact = table(usize::MAX);
+        let mut bounded = table(100_000);
+        for key in &keys {
+            exact.observe(&facts(key.as_bytes(), 3));
+            bounded.observe(&facts(key.as_bytes(), 3));
+            assert!(bounded.tree.memory() <= 100_000);
+        }
+        assert!(bounded.is_pruned() && !exact.is_pruned());
+        bounded.freeze();
+        keys.iter().for_each(|key| bounded.observe(&facts(key.as_bytes(), 3)));
+        assert_eq!(listed(&bounded, 16), listed(&exact, 16));
+        let (_, floor) = bounded.floors().next().unwrap();
+        let least_listed = listed(&bounded, 16)[15].1;
+        assert!(floor.key_count < least_listed, "{floor:?} proves {least_listed}");
+    }
+
+    #[test]
+    fn counts_lie_within_the_floor() {
+        let keys = keys(2, 100_000);
+        let mut exact = table(usize::MAX);
+        let mut parts = [table(60_000), table(60_000), table(60_000)];
+        for (i, key) in keys.iter().enumerate() {
+            exact.observe(&facts(key.as_bytes(), 3));
+            parts[i % 3].observe(&facts(key.as_bytes(), 3));
+        }
+        let [mut merged, b, c] = parts;
+        merged.merge(&b);
+        merged.merge(&c);
+        let (_, floor) = merged.floors().next().unwrap();
+        let counted: BTreeMap<String, u64> =
+            listed(&merged, usize::MAX).into_iter().map(|(text, n, _)| (text, n)).collect();
+        for (text, count, _) in listed(&exact, usize::MAX) {
+            let found = counted.get(&text).copied().unwrap_or(0);
+            assert!(found <= count && count <= found + floor.key_count, "{text}: {found} {count}");
+        }
+    }
+
+    #[test]
+    fn merge_equals_one_pass() {
+        let keys = keys(3, 5000);
+        let (mut whole, mut a, mut b) = (table(1 << 24), table(1 << 24), table(1 << 24));
+        for (i, key) in keys.iter().enumerate() {
+            whole.observe(&facts(key.as_bytes(), 7));
+            if i % 3 == 0 { &mut a } else { &mut b }.observe(&facts(key.as_bytes(), 7));
+        }
+        a.merge(&b);
+        assert_eq!(listed(&a, 10_000), listed(&whole, 10_000));
+    }
+
+    #[test]
+    fn half_a_million_levels_cost_their_length() {
+        let key: Vec<u8> = std::iter::repeat_n(*b"a:", 500_000).flatten().collect();
+        let mut prefixes = table(8 << 20);
+        prefixes.observe(&facts(&key, 1));
+        prefixes.observe(&facts(&key, 1));
+        assert!(prefixes.tree.memory() <= 100_000, "{}", prefixes.tree.memory());
+        let all = listed(&prefixes, usize::MAX);
+        assert_eq!(all.len(), 1024, "deeper levels are not counted");
+        assert!(all.iter().all(|(text, n, _)| *n == 2 && text.trim_end_matches(":a") == "a"));
+    }
+}

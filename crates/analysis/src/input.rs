@@ -1,0 +1,374 @@
+//! Reads one input: entries become facts, which go to an observer.
+
+use std::sync::atomic::Ordering;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use offkey_rdb::{Blocks, Checksum, Entry, Error, Key, Part, Reader, ValueEnd, Visit};
+
+use crate::facts::KeyFacts;
+use crate::memory::{Model, Profile, Sizer, Sizes, Templates};
+use crate::run::Poll;
+use crate::source::{Input, Source, SourceError};
+use crate::tally::Tally;
+use crate::{ChecksumState, DamagedKey, InputInfo, Options, SizeKind};
+
+/// Bytes of a damaged key's name that are kept.
+const DAMAGED_NAME_LEN_MAX: usize = 256;
+
+/// Takes what an input holds.
+pub(crate) trait Observe {
+    /// Takes a key; false ends the reading.
+    fn key(&mut self, facts: &KeyFacts<'_>) -> bool;
+    /// Takes a key whose value is damaged.
+    fn damaged(&mut self, damaged: DamagedKey);
+}
+
+/// Why an input was not read to its end.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Rdb(#[from] Error),
+    /// The observer has enough.
+    #[error("not read further")]
+    Enough,
+}
+
+/// Reads `input` to its end or as far as it goes.
+///
+/// Whatever is wrong with it stands in the answer: only the observer and `poll` end it.
+pub(crate) fn read(
+    input: &Input,
+    options: &Options,
+    poll: &mut Poll<'_>,
+    observer: &mut impl Observe,
+) -> InputInfo {
+    let mut info = InputInfo::named(input.name());
+    let mut counted = Counted { observer, key_count: 0, damaged_count: 0 };
+    let read = open_and_read(input, options, poll, &mut counted, &mut info);
+    info.num = counted.key_count;
+    info.damaged_num = counted.damaged_count;
+    if let Err(stop) = &read {
+        info.error = Some(format!("{}: {stop}", info.file));
+    } else if info.checksum == ChecksumState::Wrong {
+        info.error = Some(format!("{}: {}", info.file, info.warnings.pop().unwrap_or_default()));
+    }
+    info.complete = info.error.is_none() && info.damaged_num == 0;
+    info
+}
+
+fn open_and_read(
+    input: &Input,
+    options: &Options,
+    poll: &mut Poll<'_>,
+    observer: &mut Counted<'_, impl Observe>,
+    info: &mut InputInfo,
+) -> Result<(), Stop> {
+    let mut source = Source::open(input)?;
+    info.bytes_total = source.len;
+    info.warnings.append(&mut source.notes);
+    let watch = source.watch();
+    let is_compressed = source.is_compressed;
+    let meter = poll.meter(&source);
+    let rdb_options = offkey_rdb::Options { checksum: options.checksum, force: options.force };
+    let mut reader = Reader::read_ahead(source.reader, rdb_options)?;
+    info.rdb_version = Some(reader.header().version);
+    info.flavor = Some(reader.header().flavor.to_string());
+    let read = entries(&mut reader, input, options, poll, observer, info);
+    info.bytes_read =
+        if is_compressed { meter.bytes_read.load(Ordering::Relaxed) } else { reader.at() };
+    let checksum = read?;
+    after_end(&mut reader, source.end_mark.as_deref(), info)?;
+    note_checksum(checksum, info);
+    watch.check()?;
+    Ok(())
+}
+
+/// What of a file concerns keys and databases.
+enum Step {
+    SelectDb,
+    Slot,
+    Template { id: u64 },
+    Key(Key),
+    End(Checksum),
+}
+
+/// Reads on to the next step, noting what the file says of its server.
+fn step<B: Blocks>(reader: &mut Reader<B>, info: &mut InputInfo) -> Result<Step, Error> {
+    loop {
+        match reader.next_entry()? {
+            Entry::Aux { name, value } => info.note_aux(name, value),
+            Entry::SelectDb(_) => return Ok(Step::SelectDb),
+            Entry::SlotInfo { .. } => return Ok(Step::Slot),
+            Entry::HashTemplate { id, .. } => return Ok(Step::Template { id }),
+            Entry::Key(key) => return Ok(Step::Key(key)),
+            Entry::End(checksum) => return Ok(Step::End(checksum)),
+            Entry::Function { len } => info.functions_len += len,
+            // Sizes are counted, not believed.
+            Entry::ResizeDb { .. } | Entry::ModuleAux { .. } | Entry::SlotImport => {}
+        }
+    }
+}
+
+fn entries<B: Blocks>(
+    reader: &mut Reader<B>,
+    input: &Input,
+    options: &Options,
+    poll: &mut Poll<'_>,
+    observer: &mut Counted<'_, impl Observe>,
+    info: &mut InputInfo,
+) -> Result<Checksum, Stop> {
+    // The server's version stands before the first key and decides how memory is modelled.
+    let mut next = step(reader, info)?;
+    let profile = options.profile.unwrap_or_else(|| info.server_profile());
+    info.profile = Some(profile.to_string());
+    let mut model = Model::new(profile, options.allocator, options.config.clone());
+    if matches!(next, Step::Template { .. }) {
+        model.templates = count_templates(input, options, model.templates)?;
+    }
+    let mut sizer = Sizer::new(&model);
+    let mut tally = Tally::default();
+    // A key that expires at the very second of the save is still alive.
+    let written_at_ms = info.created_at_ms.unwrap_or(options.now_ms);
+    loop {
+        match next {
+            Step::SelectDb => tally.next_db(&model),
+            Step::Slot => tally.next_slot(),
+            Step::Template { .. } => {
+                reader.value(&mut offkey_rdb::Skip)?;
+            }
+            Step::Key(key) => {
+                sizer.begin(&key);
+                let end = reader.value(&mut Polled { sizer: &mut sizer, poll })?;
+                if let Some(damage) = end.damage {
+                    observer.damaged(DamagedKey {
+                        file: info.file.clone(),
+                        db: key.db,
+                        r#type: end.object_type.to_string(),
+                        offset: damage.at,
+                        reason: damage.reason,
+                        serialized_bytes: end.serialized_len,
+                        ..damaged_name(reader.key())
+                    });
+                } else {
+                    tally.key(&key);
+                    let sizes = sizer.finish(end.serialized_len);
+                    let mut facts = facts(&key, &end, &sizes, reader.key(), options);
+                    facts.is_expired = key.expire_at_ms.is_some_and(|at| at < written_at_ms);
+                    info.bytes = info.bytes.saturating_add(facts.bytes);
+                    if !observer.key(&facts) {
+                        return Err(Stop::Enough);
+                    }
+                }
+                poll.count_key();
+            }
+            Step::End(checksum) => {
+                info.overhead = tally.finish(&model, info.functions_len);
+                return Ok(checksum);
+            }
+        }
+        next = step(reader, info)?;
+    }
+}
+
+fn facts<'a>(
+    key: &Key,
+    end: &ValueEnd,
+    sizes: &Sizes,
+    name: &'a [u8],
+    options: &Options,
+) -> KeyFacts<'a> {
+    KeyFacts {
+        db: key.db,
+        key: name,
+        key_len: key.key_len,
+        object_type: end.object_type,
+        encoding: sizes.encoding,
+        num_of_elem: sizes.num_of_elem,
+        bytes: sizes.bytes,
+        memory_usage: sizes.memory_usage,
+        serialized_bytes: end.serialized_len,
+        expire_at_ms: key.expire_at_ms,
+        is_expired: false,
+        idle_seconds: key.idle_seconds,
+        freq: key.freq,
+        slot: key.slot,
+        size: match options.size {
+            SizeKind::Bytes => sizes.bytes,
+            SizeKind::MemoryUsage => sizes.memory_usage.unwrap_or(sizes.bytes),
+            SizeKind::Serialized => end.serialized_len,
+        },
+    }
+}
+
+/// Counts the keys of each hash template in a pass of its own; of an input that cannot be
+/// read twice, templates are taken to cost their keys nothing.
+fn count_templates(
+    input: &Input,
+    options: &Options,
+    mut templates: Templates,
+) -> Result<Templates, Stop> {
+    if input.is_stdin() {
+        return Ok(templates);
+    }
+    let source = Source::open(input)?;
+    let rdb_options = offkey_rdb::Options { checksum: false, force: options.force };
+    let mut reader = Reader::read_ahead(source.reader, rdb_options)?;
+    let mut info = InputInfo::named(String::new());
+    loop {
+        match step(&mut reader, &mut info) {
+            Ok(Step::Template { id }) => templates.define(id),
+            Ok(Step::Key(_)) => {}
+            Ok(Step::SelectDb | Step::Slot) => continue,
+            // Damage is told by the pass that counts.
+            Ok(Step::End(_)) | Err(_) => return Ok(templates),
+        }
+        if reader.value(&mut templates).is_err() {
+            return Ok(templates);
+        }
+    }
+}
+
+/// Looks at what follows the end: a replication stream's mark, an append-only file's tail.
+fn after_end<B: Blocks>(
+    reader: &mut Reader<B>,
+    end_mark: Option<&[u8]>,
+    info: &mut InputInfo,
+) -> Result<(), Stop> {
+    let mut head = Vec::new();
+    let count = reader.bytes_after_end(&mut head)?;
+    if count == 0 || end_mark.is_some_and(|mark| mark == head.as_slice()) {
+        return Ok(());
+    }
+    info.warnings.push(match head.first() {
+        Some(b'*' | b'#') => format!(
+            "{count} bytes after the RDB preamble are the tail of an append-only file and were \
+             not analysed"
+        ),
+        _ => format!("{count} bytes after the end of the RDB data were not read"),
+    });
+    Ok(())
+}
+
+fn note_checksum(checksum: Checksum, info: &mut InputInfo) {
+    info.checksum = match checksum {
+        Checksum::Right => ChecksumState::Right,
+        Checksum::Absent => ChecksumState::Absent,
+        Checksum::Disabled => ChecksumState::Disabled,
+        Checksum::Skipped => ChecksumState::Skipped,
+        Checksum::Wrong { stored, computed } => {
+            info.warnings.push(format!(
+                "corrupt at byte {}: checksum of the file is {computed:#018x}, it states \
+                 {stored:#018x}",
+                info.bytes_read.saturating_sub(8)
+            ));
+            ChecksumState::Wrong
+        }
+    };
+}
+
+fn damaged_name(key: &[u8]) -> DamagedKey {
+    let name = key.get(..DAMAGED_NAME_LEN_MAX).unwrap_or(key);
+    let text = std::str::from_utf8(name).ok();
+    DamagedKey {
+        file: String::new(),
+        db: 0,
+        key: String::from_utf8_lossy(name).into_owned(),
+        key_base64: text.is_none().then(|| BASE64.encode(name)),
+        r#type: String::new(),
+        offset: 0,
+        reason: String::new(),
+        serialized_bytes: 0,
+    }
+}
+
+/// Counts what an observer is given.
+struct Counted<'o, O> {
+    observer: &'o mut O,
+    key_count: u64,
+    damaged_count: u64,
+}
+
+impl<O: Observe> Observe for Counted<'_, O> {
+    #[inline]
+    fn key(&mut self, facts: &KeyFacts<'_>) -> bool {
+        self.key_count += 1;
+        self.observer.key(facts)
+    }
+
+    fn damaged(&mut self, damaged: DamagedKey) {
+        self.damaged_count += 1;
+        self.observer.damaged(damaged);
+    }
+}
+
+/// Hands parts to the sizer and looks at the clock now and then, since one value can take
+/// long.
+struct Polled<'a, 'm, 'p> {
+    sizer: &'a mut Sizer<'m>,
+    poll: &'a mut Poll<'p>,
+}
+
+impl Visit for Polled<'_, '_, '_> {
+    #[inline]
+    fn part(&mut self, part: Part<'_>) {
+        self.sizer.part(part);
+        self.poll.count_part();
+    }
+}
+
+impl InputInfo {
+    fn named(file: String) -> Self {
+        Self {
+            file,
+            rdb_version: None,
+            flavor: None,
+            server_version: None,
+            profile: None,
+            created_at_ms: None,
+            used_mem: None,
+            checksum: ChecksumState::Unknown,
+            complete: false,
+            bytes_read: 0,
+            bytes_total: None,
+            bytes: 0,
+            overhead: Vec::new(),
+            functions_len: 0,
+            num: 0,
+            damaged_num: 0,
+            error: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// An input that could not be opened.
+    pub(crate) fn unread(file: String, error: &SourceError) -> Self {
+        Self { error: Some(format!("{file}: {error}")), ..Self::named(file) }
+    }
+
+    fn note_aux(&mut self, name: &[u8], value: &[u8]) {
+        let text = || String::from_utf8_lossy(value).into_owned();
+        let number = || text().parse::<u64>().ok();
+        match name {
+            b"redis-ver" => self.server_version = Some(text()),
+            b"valkey-ver" => {
+                self.server_version = Some(text());
+                self.flavor = Some(offkey_rdb::Flavor::Valkey.to_string());
+            }
+            b"ctime" => {
+                let seconds = number().and_then(|s| i64::try_from(s).ok());
+                self.created_at_ms = seconds.and_then(|s| s.checked_mul(1000));
+            }
+            b"used-mem" => self.used_mem = number(),
+            _ => {}
+        }
+    }
+
+    fn server_profile(&self) -> Profile {
+        let is_valkey = self.flavor.as_deref() == Some("valkey");
+        let version = self.server_version.as_deref().unwrap_or_default();
+        Profile::for_server(is_valkey, version, self.rdb_version.unwrap_or_default())
+    }
+}

@@ -1,0 +1,75 @@
+//! All aggregates of keys as one value: what threads, files and parts merge.
+
+use offkey_rdb::ObjectType;
+
+use crate::aggregate::largest::LargestKeys;
+use crate::aggregate::prefixes::{Prefixes, Rule};
+use crate::aggregate::types::{Total, TypeTotals};
+use crate::facts::KeyFacts;
+use crate::{DamagedKey, InputInfo, Options, Report};
+
+/// What is known of the keys of some inputs.
+#[derive(Debug, Clone)]
+pub(crate) struct Summary {
+    pub(crate) types: TypeTotals,
+    pub(crate) largest: LargestKeys,
+    pub(crate) prefixes: Prefixes,
+    /// Whether an input changed before its prefixes were counted a second time.
+    pub(crate) prefixes_changed: bool,
+    pub(crate) expired: Total,
+    pub(crate) damaged: Vec<DamagedKey>,
+    pub(crate) damaged_count: u64,
+    pub(crate) inputs: Vec<InputInfo>,
+}
+
+impl Summary {
+    /// A summary of nothing, whose prefixes take at most `prefix_memory` bytes.
+    pub(crate) fn new(options: &Options, prefix_memory: usize) -> Self {
+        let rule = Rule::new(&options.separators, options.fold_digits);
+        Self {
+            types: TypeTotals::default(),
+            largest: LargestKeys::new(options.top),
+            prefixes: Prefixes::new(rule, prefix_memory),
+            prefixes_changed: false,
+            expired: Total::default(),
+            damaged: Vec::new(),
+            damaged_count: 0,
+            inputs: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
+        self.types.observe(facts);
+        self.largest.observe(facts);
+        self.prefixes.observe(facts);
+        if facts.is_expired {
+            self.expired.add(Total { key_count: 1, bytes: facts.size });
+        }
+    }
+
+    /// Notes a damaged key, as long as there is room for its name.
+    pub(crate) fn observe_damaged(&mut self, damaged: DamagedKey) {
+        self.damaged_count += 1;
+        if self.damaged.len() < Report::DAMAGED_MAX {
+            self.damaged.push(damaged);
+        }
+    }
+
+    /// Adds a summary of inputs that come after those of this one.
+    pub(crate) fn merge(&mut self, other: Summary) {
+        self.types.merge(&other.types);
+        self.largest.merge(&other.largest);
+        self.prefixes.merge(&other.prefixes);
+        self.expired.add(other.expired);
+        self.damaged_count += other.damaged_count;
+        let room = Report::DAMAGED_MAX.saturating_sub(self.damaged.len());
+        self.damaged.extend(other.damaged.into_iter().take(room));
+        self.inputs.extend(other.inputs);
+    }
+
+    /// The types that have keys, in the order of reports.
+    pub(crate) fn object_types(&self) -> Vec<ObjectType> {
+        self.types.iter().map(|(object_type, _)| object_type).collect()
+    }
+}
