@@ -1,0 +1,71 @@
+//! `offkey analyze`: files to one report.
+
+use std::path::Path;
+
+use offkey_analysis::{ChecksumState, InputInfo, Report};
+
+use crate::Outcome;
+use crate::args::{AnalyzeArgs, ReportFormat};
+use crate::output::Output;
+use crate::progress::Bar;
+use crate::render::{self, Style, Text};
+
+/// Most damaged keys that stderr names.
+const DAMAGED_SHOWN_MAX: usize = 20;
+
+pub(crate) fn run(args: &AnalyzeArgs, now_ms: i64, stdout: Style) -> anyhow::Result<Outcome> {
+    let mut output = Output::open(args.output.as_deref())?;
+    let bar = Bar::new(&args.files, args.reading.quiet);
+    let report = offkey_analysis::analyze(&args.files, &args.options(now_ms), &bar);
+    bar.finish();
+    let report = report?;
+
+    let style = if output.is_stdout() { stdout } else { Style::PLAIN };
+    let text = match format(args, style.terminal) {
+        ReportFormat::Table => render::table(&report, &style),
+        ReportFormat::Json => render::json(&report, style.terminal)?,
+        ReportFormat::Csv => render::csv(&report, args.csv_raw)?,
+    };
+    output.write(&text)?;
+    output.finish()?;
+
+    for input in &report.inputs {
+        tell_input(input, args.reading.quiet);
+    }
+    tell_damaged(&report);
+    Ok(if report.complete { Outcome::Complete } else { Outcome::Incomplete })
+}
+
+fn format(args: &AnalyzeArgs, on_terminal: bool) -> ReportFormat {
+    let extension = args.output.as_deref().and_then(Path::extension);
+    match args.format {
+        Some(format) => format,
+        None if extension.is_some_and(|extension| extension == "csv") => ReportFormat::Csv,
+        None if on_terminal => ReportFormat::Table,
+        None => ReportFormat::Json,
+    }
+}
+
+/// Says on stderr why an input is not complete, and what else is worth knowing of it.
+pub(crate) fn tell_input(input: &InputInfo, quiet: bool) {
+    let file = Text(&input.file);
+    if let Some(error) = &input.error {
+        eprintln!("offkey: {file}: {}", Text(error));
+    } else if input.checksum == ChecksumState::Wrong {
+        eprintln!("offkey: {file}: the checksum does not fit the file's bytes");
+    }
+    for warning in input.warnings.iter().filter(|_| !quiet) {
+        eprintln!("offkey: {file}: warning: {}", Text(warning));
+    }
+}
+
+fn tell_damaged(report: &Report) {
+    for key in report.damaged.iter().take(DAMAGED_SHOWN_MAX) {
+        eprintln!("offkey: {}", render::damaged_line(key));
+    }
+    let shown = report.damaged.len().min(DAMAGED_SHOWN_MAX);
+    let more = report.damaged_num.saturating_sub(u64::try_from(shown).unwrap_or(u64::MAX));
+    if more > 0 {
+        eprintln!("offkey: and {more} more damaged keys");
+    }
+}

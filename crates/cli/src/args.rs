@@ -1,0 +1,204 @@
+//! What the command line may say.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use offkey_analysis::{Options, SizeKind};
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  every input was read to its end and is sound
+  1  some input is bad, damaged or incomplete; what could be read of it, and the other
+     inputs, are still reported
+  2  wrong usage, or the output could not be written";
+
+/// Shows what takes the memory of a Redis or Valkey server, from its RDB files alone.
+#[derive(Debug, Parser)]
+#[command(name = "offkey", version, after_help = EXIT_STATUS)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Analyze(AnalyzeArgs),
+    Keys(KeysArgs),
+    Inspect(InspectArgs),
+}
+
+/// Reports the largest keys and prefixes of RDB files, all files together.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct AnalyzeArgs {
+    /// RDB files; several are merged into one report
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Form of the report [default: csv for -o *.csv, table on a terminal, otherwise json]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<ReportFormat>,
+
+    /// Where the report goes, `-` is stdout; a file appears under its name only when whole
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Largest keys listed
+    #[arg(long, value_name = "N", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) top: u32,
+
+    /// Prefixes listed for each type
+    #[arg(long, value_name = "N", default_value_t = 50,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) prefixes: u32,
+
+    /// Characters that end a prefix, ASCII only
+    #[arg(long, value_name = "CHARS", default_value = ":;,_- ", hide_default_value = true,
+        value_parser = separators, help = "Characters that end a prefix, ASCII only \
+        [default: \":;,_- \"]")]
+    pub(crate) separators: String,
+
+    /// Keep the digits of a prefix apart instead of counting each as 0
+    #[arg(long)]
+    pub(crate) no_fold_digits: bool,
+
+    /// Size that ranks keys and prefixes
+    #[arg(long, value_enum, default_value_t = Size::Bytes)]
+    pub(crate) size: Size,
+
+    /// In CSV, leave names as they are: no quote before a formula, nothing escaped
+    #[arg(long)]
+    pub(crate) csv_raw: bool,
+
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}
+
+/// Lists every key of RDB files.
+///
+/// One JSON object a line: db, key, key_base64 (where the name is not UTF-8), type,
+/// encoding, num_of_elem, bytes, memory_usage, serialized_bytes, expire_at_ms,
+/// idle_seconds, freq, slot. What does not apply to a key is left out.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct KeysArgs {
+    /// RDB files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Form of the list
+    #[arg(long, value_enum, default_value_t = KeysFormat::Jsonl)]
+    pub(crate) format: KeysFormat,
+
+    /// Where the list goes, `-` is stdout; a file appears under its name only when whole
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}
+
+/// Prints the entries of one RDB file with their offsets, for those who debug files.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct InspectArgs {
+    /// RDB file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Print the parts of every value too
+    #[arg(long)]
+    pub(crate) parts: bool,
+}
+
+/// How inputs are read and sized.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReadingArgs {
+    /// Do not verify the checksums
+    #[arg(long)]
+    pub(crate) no_checksum: bool,
+
+    /// No progress and no warnings on stderr; errors stay
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people
+    Table,
+    /// The whole report as one object
+    Json,
+    /// One table: section, type, db, key and so on
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeysFormat {
+    /// One JSON object a line
+    Jsonl,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Size {
+    /// Memory the key really takes
+    Bytes,
+    /// What MEMORY USAGE key SAMPLES 0 would say
+    MemoryUsage,
+    /// Length of the value in the file
+    Serialized,
+}
+
+impl AnalyzeArgs {
+    pub(crate) fn options(&self, now_ms: i64) -> Options {
+        Options {
+            top: usize::try_from(self.top).unwrap_or(usize::MAX),
+            prefixes: usize::try_from(self.prefixes).unwrap_or(usize::MAX),
+            separators: self.separators.clone().into_bytes(),
+            fold_digits: !self.no_fold_digits,
+            size: match self.size {
+                Size::Bytes => SizeKind::Bytes,
+                Size::MemoryUsage => SizeKind::MemoryUsage,
+                Size::Serialized => SizeKind::Serialized,
+            },
+            ..self.reading.options(now_ms)
+        }
+    }
+}
+
+impl ReadingArgs {
+    pub(crate) fn options(&self, now_ms: i64) -> Options {
+        Options { checksum: !self.no_checksum, now_ms, ..Options::default() }
+    }
+}
+
+/// A separator is one byte of a name, so it must be ASCII.
+fn separators(text: &str) -> Result<String, String> {
+    match text.chars().find(|c| !c.is_ascii()) {
+        Some(c) => Err(format!("a separator must be an ASCII character, found {c:?}")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_analysis() {
+        let Command::Analyze(args) = Args::parse_from(["offkey", "analyze", "a.rdb"]).command
+        else {
+            panic!("analyze expected");
+        };
+        let (ours, theirs) = (args.options(0), Options::default());
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    }
+}

@@ -1,0 +1,67 @@
+//! `offkey keys`: every key of the files, one line each.
+
+use std::ops::ControlFlow;
+
+use crate::Outcome;
+use crate::analyze::tell_input;
+use crate::args::{KeysArgs, KeysFormat};
+use crate::output::Output;
+use crate::render;
+
+/// Bytes of lines gathered before they are written.
+const BATCH_LEN: usize = 1 << 18;
+
+pub(crate) fn run(args: &KeysArgs, now_ms: i64) -> anyhow::Result<Outcome> {
+    let KeysFormat::Jsonl = args.format;
+    let options = args.reading.options(now_ms);
+    let mut lines = Lines::new(Output::open(args.output.as_deref())?);
+    let mut outcome = Outcome::Complete;
+    for file in &args.files {
+        let input = offkey_analysis::keys(file, &options, &mut |facts| {
+            render::key_line(&mut lines.batch, facts);
+            if lines.batch.len() < BATCH_LEN { ControlFlow::Continue(()) } else { lines.flush() }
+        });
+        if lines.flush().is_break() {
+            break;
+        }
+        tell_input(&input, args.reading.quiet);
+        if !input.complete {
+            outcome = Outcome::Incomplete;
+        }
+    }
+    if lines.finish()? { Ok(outcome) } else { Ok(Outcome::Complete) }
+}
+
+/// Lines on their way out.
+struct Lines {
+    batch: Vec<u8>,
+    output: Output,
+    /// `Ok(false)` once the reader of stdout has gone.
+    state: anyhow::Result<bool>,
+}
+
+impl Lines {
+    fn new(output: Output) -> Self {
+        Self { batch: Vec::with_capacity(2 * BATCH_LEN), output, state: Ok(true) }
+    }
+
+    /// Writes what was gathered; breaks where more lines would be in vain.
+    fn flush(&mut self) -> ControlFlow<()> {
+        if matches!(self.state, Ok(true)) {
+            self.state = self.output.write(&self.batch);
+        }
+        self.batch.clear();
+        if matches!(self.state, Ok(true)) {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    }
+
+    /// Whether every line was wanted.
+    fn finish(self) -> anyhow::Result<bool> {
+        let wanted = self.state?;
+        self.output.finish()?;
+        Ok(wanted)
+    }
+}

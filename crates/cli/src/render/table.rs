@@ -1,0 +1,390 @@
+//! The report for people: what is missing first, then totals, keys and prefixes.
+
+use std::fmt::Write as _;
+
+use offkey_analysis::{ChecksumState, InputInfo, Report};
+
+use super::grid::Grid;
+use super::name::{Name, Text, exact};
+use super::{Color, Style, damaged_line};
+
+/// Most damaged keys that the table names.
+const DAMAGED_SHOWN_MAX: usize = 10;
+
+/// The whole report, ending in a newline.
+pub(crate) fn table(report: &Report, style: &Style) -> Vec<u8> {
+    let mut text = String::new();
+    completeness(&mut text, report, style);
+    text.push('\n');
+    types(&mut text, report, style);
+    if !report.largest_keys.is_empty() {
+        text.push('\n');
+        largest_keys(&mut text, report, style);
+    }
+    if !report.largest_key_prefixes.is_empty() {
+        text.push('\n');
+        prefixes(&mut text, report, style);
+    }
+    text.into_bytes()
+}
+
+fn completeness(text: &mut String, report: &Report, style: &Style) {
+    if report.complete {
+        let _ = writeln!(text, "{}", style.paint(Color::Green, "COMPLETE"));
+    } else {
+        let headline = "INCOMPLETE: the figures below leave out what could not be read";
+        let _ = writeln!(text, "{}", style.paint(Color::Red, headline));
+    }
+    for input in &report.inputs {
+        let _ = writeln!(text, "  {}", about_input(input));
+        if let Some(error) = &input.error {
+            let _ = writeln!(text, "    {}", style.paint(Color::Red, Text(error)));
+        }
+        for warning in &input.warnings {
+            let _ = writeln!(text, "    warning: {}", Text(warning));
+        }
+    }
+    if report.damaged_num > 0 {
+        let headline = format!("  {} damaged keys, not counted:", grouped(report.damaged_num));
+        let _ = writeln!(text, "{}", style.paint(Color::Red, headline));
+        let shown = report.damaged.iter().take(DAMAGED_SHOWN_MAX);
+        for line in shown.map(damaged_line) {
+            let _ = writeln!(text, "    {line}");
+        }
+        let max = u64::try_from(DAMAGED_SHOWN_MAX).unwrap_or(u64::MAX);
+        if report.damaged_num > max {
+            let _ = writeln!(text, "    and {} more", grouped(report.damaged_num - max));
+        }
+    }
+    if report.expired_num > 0 {
+        let (num, bytes) = (grouped(report.expired_num), human(report.expired_bytes));
+        let _ = writeln!(text, "  {num} keys ({bytes}) had expired when the file was written");
+    }
+}
+
+/// What is known of an input, on one line.
+fn about_input(input: &InputInfo) -> String {
+    let mut facts = Vec::new();
+    let flavor = input.flavor.as_deref().unwrap_or("written by");
+    if let Some(version) = &input.server_version {
+        facts.push(format!("{flavor} {version}"));
+    }
+    if let Some(version) = input.rdb_version {
+        facts.push(format!("RDB {version}"));
+    }
+    if let Some(at_ms) = input.created_at_ms {
+        facts.push(format!("written {} UTC", date(at_ms)));
+    }
+    if let Some(used_mem) = input.used_mem {
+        facts.push(format!("used-mem {}", human(used_mem)));
+    }
+    if let Some(profile) = &input.profile {
+        facts.push(format!("sized as {profile}"));
+    }
+    facts.push(checksum(input.checksum).to_owned());
+    if let Some(total) = input.bytes_total.filter(|total| *total != input.bytes_read) {
+        let share = percent(input.bytes_read, total);
+        facts.push(format!("read {share} ({} of {total} bytes)", input.bytes_read));
+    }
+    format!("{}: {}", Text(&input.file), Text(&facts.join(", ")))
+}
+
+fn checksum(state: ChecksumState) -> &'static str {
+    match state {
+        ChecksumState::Right => "checksum right",
+        ChecksumState::Absent => "no checksum in this version",
+        ChecksumState::Disabled => "checksum switched off by the server",
+        ChecksumState::Skipped => "checksum not verified",
+        ChecksumState::Unknown => "checksum not reached",
+        ChecksumState::Wrong => "CHECKSUM WRONG",
+    }
+}
+
+fn types(text: &mut String, report: &Report, style: &Style) {
+    let mut grid = Grid::new(["TYPE", ">KEYS", ">%", ">SIZE", ">%"]);
+    for (num, bytes) in report.type_num.iter().zip(&report.type_bytes) {
+        grid.row([
+            Text(&num.r#type).to_string(),
+            grouped(num.num),
+            percent(num.num, report.total_num),
+            human(bytes.bytes),
+            percent(bytes.bytes, report.total_bytes),
+        ]);
+    }
+    let (num, bytes) = (grouped(report.total_num), human(report.total_bytes));
+    grid.row(["total".to_owned(), num, String::new(), bytes, String::new()]);
+    grid.write(text, style);
+}
+
+fn largest_keys(text: &mut String, report: &Report, style: &Style) {
+    let titles =
+        [">#", ">SIZE", ">%", "TYPE", "ENCODING", ">ELEMENTS", ">DB", "EXPIRES (UTC)", "KEY"];
+    let mut grid = Grid::new(titles);
+    for (at, key) in report.largest_keys.iter().enumerate() {
+        let mut name = Name(&exact(&key.key, key.key_base64.as_deref())).to_string();
+        if let Some(len) = key.key_len {
+            let _ = write!(name, "\u{2026} ({} bytes)", grouped(len));
+        }
+        grid.row([
+            (at + 1).to_string(),
+            human(key.bytes),
+            percent(key.bytes, report.total_bytes),
+            Text(&key.r#type).to_string(),
+            Text(&key.encoding).to_string(),
+            grouped(key.num_of_elem),
+            key.db.to_string(),
+            key.expire_at_ms.map_or_else(|| "never".to_owned(), date),
+            name,
+        ]);
+    }
+    let _ = writeln!(text, "{}", style.paint(Color::Bold, "Largest keys"));
+    grid.write(text, style);
+}
+
+fn prefixes(text: &mut String, report: &Report, style: &Style) {
+    let mut grid = Grid::new(["TYPE", ">KEYS", ">%", ">SIZE", ">%", "PREFIX"]);
+    for prefix in &report.largest_key_prefixes {
+        let name = exact(&prefix.key_prefix, prefix.key_prefix_base64.as_deref());
+        grid.row([
+            Text(&prefix.r#type).to_string(),
+            grouped(prefix.num),
+            percent(prefix.num, report.total_num),
+            human(prefix.bytes),
+            percent(prefix.bytes, report.total_bytes),
+            Name(&name).to_string(),
+        ]);
+    }
+    let headline = "Prefixes by number of keys (a longer prefix is part of a shorter one)";
+    let _ = writeln!(text, "{}", style.paint(Color::Bold, headline));
+    grid.write(text, style);
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in the unit that leaves one to four digits, one after the point.
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut tenths = u128::from(bytes) * 10;
+    let mut shown = format!("{bytes} B");
+    for unit in UNITS {
+        if tenths < 10 * 1024 {
+            break;
+        }
+        tenths = (tenths + 512) / 1024;
+        shown = format!("{}.{} {unit}", tenths / 10, tenths % 10);
+    }
+    shown
+}
+
+/// One digit after the point.
+fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "-".to_owned();
+    }
+    let whole = u128::from(whole);
+    let tenths = (u128::from(part) * 1000 + whole / 2) / whole;
+    format!("{}.{}%", tenths / 10, tenths % 10)
+}
+
+/// `2026-11-24 04:12`, in UTC; a time that no calendar holds is said to be one.
+fn date(at_ms: i64) -> String {
+    const DAY_MS: i64 = 86_400_000;
+    const YEAR_9999_END_MS: i64 = 253_402_300_800_000;
+    const YEAR_0_MS: i64 = -62_167_219_200_000;
+    if at_ms >= YEAR_9999_END_MS {
+        return "after year 9999".to_owned();
+    }
+    if at_ms < YEAR_0_MS {
+        return "before year 0".to_owned();
+    }
+    // Days since 0000-03-01 and the Gregorian cycle of 400 years, or 146,097 days: a year
+    // that begins in March has its leap day at the end.
+    let days = at_ms.div_euclid(DAY_MS) + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let minutes = at_ms.rem_euclid(DAY_MS) / 60_000;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use offkey_analysis::{DamagedKey, LargestKey, LargestKeyPrefix, TypeBytes, TypeNum};
+
+    use super::*;
+
+    /// A small complete report.
+    pub(in super::super) fn report() -> Report {
+        let type_num = |r#type: &str, num| TypeNum { r#type: r#type.into(), num };
+        let type_bytes = |r#type: &str, bytes| TypeBytes { r#type: r#type.into(), bytes };
+        Report {
+            total_num: 3,
+            total_bytes: 4 << 20,
+            type_num: vec![type_num("string", 2), type_num("hash", 1)],
+            type_bytes: vec![type_bytes("string", 2 << 20), type_bytes("hash", 2 << 20)],
+            largest_keys: vec![LargestKey {
+                key: "cart:17".into(),
+                key_base64: None,
+                key_len: None,
+                r#type: "hash".into(),
+                bytes: 2 << 20,
+                num_of_elem: 12,
+                db: 0,
+                encoding: "listpack".into(),
+                expire_at_ms: Some(1_764_000_000_000),
+                memory_usage: Some((2 << 20) + 8),
+                serialized_bytes: 1500,
+            }],
+            largest_key_prefixes: vec![LargestKeyPrefix {
+                key_prefix: "cart".into(),
+                key_prefix_base64: None,
+                r#type: "hash".into(),
+                bytes: 2 << 20,
+                num: 1,
+            }],
+            complete: true,
+            checksum: ChecksumState::Right,
+            damaged: Vec::new(),
+            damaged_num: 0,
+            expired_num: 0,
+            expired_bytes: 0,
+            inputs: vec![InputInfo {
+                file: "shop.rdb".into(),
+                rdb_version: Some(10),
+                flavor: Some("redis".into()),
+                server_version: Some("7.0.15".into()),
+                profile: Some("redis-7.0".into()),
+                created_at_ms: Some(1_764_000_000_000),
+                used_mem: Some(5 << 20),
+                checksum: ChecksumState::Right,
+                complete: true,
+                bytes_read: 900,
+                bytes_total: Some(900),
+                num: 3,
+                error: None,
+                warnings: Vec::new(),
+            }],
+        }
+    }
+
+    fn shown(report: &Report, style: &Style) -> String {
+        String::from_utf8(table(report, style)).unwrap()
+    }
+
+    #[test]
+    fn complete_report() {
+        let expected = "\
+COMPLETE
+  shop.rdb: redis 7.0.15, RDB 10, written 2025-11-24 16:00 UTC, used-mem 5.0 MiB, \
+sized as redis-7.0, checksum right
+
+TYPE    KEYS      %     SIZE      %
+string     2  66.7%  2.0 MiB  50.0%
+hash       1  33.3%  2.0 MiB  50.0%
+total      3         4.0 MiB
+
+Largest keys
+#     SIZE      %  TYPE  ENCODING  ELEMENTS  DB  EXPIRES (UTC)     KEY
+1  2.0 MiB  50.0%  hash  listpack        12   0  2025-11-24 16:00  cart:17
+
+Prefixes by number of keys (a longer prefix is part of a shorter one)
+TYPE  KEYS      %     SIZE      %  PREFIX
+hash     1  33.3%  2.0 MiB  50.0%  cart
+";
+        assert_eq!(shown(&report(), &Style::PLAIN), expected);
+    }
+
+    #[test]
+    fn what_is_missing_comes_first() {
+        let mut report = report();
+        report.complete = false;
+        report.inputs[0].bytes_read = 450;
+        report.inputs[0].checksum = ChecksumState::Unknown;
+        report.inputs[0].error = Some("truncated at byte 450: key \"\\x1b\": \u{1b}]0;x".into());
+        let damaged = DamagedKey {
+            file: "shop.rdb".into(),
+            db: 1,
+            key: "\u{fffd}".into(),
+            key_base64: Some("/w==".into()),
+            r#type: "zset".into(),
+            offset: 77,
+            reason: "3 entries, 4 announced".into(),
+            serialized_bytes: 20,
+        };
+        report.damaged = vec![damaged; 12];
+        report.damaged_num = 5000;
+        let text = shown(&report, &Style { color: true, ..Style::PLAIN });
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "\x1b[31mINCOMPLETE: the figures below leave out what could not be read\x1b[0m"
+        );
+        assert!(lines[1].ends_with("checksum not reached, read 50.0% (450 of 900 bytes)"));
+        assert_eq!(lines[2], "    \x1b[31mtruncated at byte 450: key \"\\x1b\": \\x1b]0;x\x1b[0m");
+        assert_eq!(lines[3], "\x1b[31m  5,000 damaged keys, not counted:\x1b[0m");
+        assert_eq!(
+            lines[4],
+            "    shop.rdb: damaged value at byte 77: db 1, key \"\\xff\", zset: \
+             3 entries, 4 announced"
+        );
+        assert_eq!(lines[14], "    and 4,990 more");
+    }
+
+    #[test]
+    fn long_names_are_cut_at_the_terminal() {
+        let mut report = report();
+        report.largest_keys[0].key = "k".repeat(500);
+        report.largest_keys[0].key_len = Some(70_000);
+        let text = shown(&report, &Style { width: Some(100), ..Style::PLAIN });
+        let row = text.lines().find(|line| line.contains("kkk")).unwrap();
+        assert_eq!(row.chars().count(), 100);
+        assert!(row.ends_with("k\u{2026}"));
+        assert!(shown(&report, &Style::PLAIN).contains("k\u{2026} (70,000 bytes)\n"));
+    }
+
+    #[test]
+    fn figures_for_people() {
+        let sizes = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1_258_291, "1.2 MiB"),
+            (u64::MAX, "16.0 EiB"),
+        ];
+        for (bytes, text) in sizes {
+            assert_eq!(human(bytes), text);
+        }
+        assert_eq!((grouped(7), grouped(1234567)), ("7".into(), "1,234,567".into()));
+        assert_eq!((percent(1, 3), percent(5, 0)), ("33.3%".into(), "-".into()));
+        let dates = [
+            (0, "1970-01-01 00:00"),
+            (951_782_400_000, "2000-02-29 00:00"),
+            (-1, "1969-12-31 23:59"),
+            (4_107_542_399_999, "2100-02-28 23:59"),
+            (4_107_542_400_000, "2100-03-01 00:00"),
+            (253_402_300_799_999, "9999-12-31 23:59"),
+            (i64::MAX, "after year 9999"),
+            (-62_167_219_200_000, "0000-01-01 00:00"),
+            (i64::MIN, "before year 0"),
+        ];
+        for (at_ms, text) in dates {
+            assert_eq!(date(at_ms), text);
+        }
+    }
+}
