@@ -28,6 +28,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Outcome> {
         Ok(file) => match print(file, args.parts, &mut lines) {
             Ok(outcome) => outcome,
             Err(error) => {
+                lines.end();
                 lines.flush();
                 eprintln!("offkey: {name}: {error}");
                 Outcome::Incomplete
@@ -76,17 +77,17 @@ fn print(file: File, parts: bool, lines: &mut Lines) -> Result<Outcome, Error> {
                 lines.entry(at, "module-aux", format_args!("{module}, {len} bytes"));
             }
             Entry::HashTemplate { id, field_count } => {
-                lines.entry(at, "hash-template", format_args!("{id}, {field_count} fields"));
-                let end = read_value(&mut reader, parts, lines)?;
-                lines.value_end(&end);
+                lines.begin(at, "hash-template", format_args!("{id}, {field_count} fields"));
+                let end = reader.value(&mut PrintParts { lines, wanted: parts })?;
+                lines.value_end(&end, parts);
             }
             Entry::SlotImport => lines.entry(at, "slot-import", format_args!("passed over")),
             Entry::Key(key) => {
                 let name = Quoted(reader.key());
                 let facts = KeyLine(&key);
-                lines.entry(key.at, "key", format_args!("db {} {name} {facts}", key.db));
-                let end = read_value(&mut reader, parts, lines)?;
-                lines.value_end(&end);
+                lines.begin(key.at, "key", format_args!("db {} {name} {facts}", key.db));
+                let end = reader.value(&mut PrintParts { lines, wanted: parts })?;
+                lines.value_end(&end, parts);
                 if end.damage.is_some() {
                     outcome = Outcome::Incomplete;
                 }
@@ -103,14 +104,6 @@ fn print(file: File, parts: bool, lines: &mut Lines) -> Result<Outcome, Error> {
     Ok(outcome)
 }
 
-fn read_value<R: std::io::Read>(
-    reader: &mut Reader<R>,
-    parts: bool,
-    lines: &mut Lines,
-) -> Result<ValueEnd, Error> {
-    if parts { reader.value(&mut PrintParts(lines)) } else { reader.value(&mut offkey_rdb::Skip) }
-}
-
 /// Lines on their way to stdout.
 struct Lines {
     batch: String,
@@ -121,22 +114,39 @@ struct Lines {
 
 impl Lines {
     fn entry(&mut self, at: u64, kind: &str, facts: fmt::Arguments<'_>) {
-        self.line(format_args!("{at:>AT_WIDTH$}  {kind:<KIND_WIDTH$} {facts}"));
+        self.begin(at, kind, facts);
+        self.end();
+    }
+
+    /// Begins the line of an entry whose value is still to be read.
+    fn begin(&mut self, at: u64, kind: &str, facts: fmt::Arguments<'_>) {
+        let _ = write!(self.batch, "{at:>AT_WIDTH$}  {kind:<KIND_WIDTH$} {facts}");
     }
 
     fn part(&mut self, facts: fmt::Arguments<'_>) {
-        self.line(format_args!("{:>AT_WIDTH$}    {facts}", ""));
+        let _ = write!(self.batch, "{:>AT_WIDTH$}    {facts}", "");
+        self.end();
     }
 
-    fn value_end(&mut self, end: &ValueEnd) {
-        self.part(format_args!("value of {} bytes", end.serialized_len));
+    /// Length and damage of the entry's value: on its line, or after the parts.
+    fn value_end(&mut self, end: &ValueEnd, parts: bool) {
+        if parts {
+            self.end();
+            self.part(format_args!("{} bytes in the file", end.serialized_len));
+        } else {
+            let _ = write!(self.batch, ", {} bytes", end.serialized_len);
+            self.end();
+        }
         if let Some(damage) = &end.damage {
             self.part(format_args!("DAMAGED at byte {}: {}", damage.at, damage.reason));
         }
     }
 
-    fn line(&mut self, line: fmt::Arguments<'_>) {
-        let _ = writeln!(self.batch, "{line}");
+    /// Ends a line, if one was begun.
+    fn end(&mut self) {
+        if !matches!(self.batch.as_bytes(), [] | [.., b'\n']) {
+            self.batch.push('\n');
+        }
         if self.batch.len() >= BATCH_LEN {
             self.flush();
         }
@@ -227,11 +237,18 @@ impl fmt::Display for StreamId {
     }
 }
 
-struct PrintParts<'a>(&'a mut Lines);
+struct PrintParts<'a> {
+    lines: &'a mut Lines,
+    wanted: bool,
+}
 
 impl Visit for PrintParts<'_> {
     fn part(&mut self, part: Part<'_>) {
-        let lines = &mut *self.0;
+        let lines = &mut *self.lines;
+        if !self.wanted {
+            return;
+        }
+        lines.end(); // The entry's own line, before the first part.
         match part {
             Part::String(text) => lines.part(format_args!("string {}", Content(text))),
             Part::Count(count) => lines.part(format_args!("{count} elements announced")),
@@ -269,10 +286,7 @@ impl Visit for PrintParts<'_> {
             Part::ConsumerPending { id } => {
                 lines.part(format_args!("pending of the consumer {}", StreamId(id)));
             }
-            Part::Producer { name, count } => {
-                let name = Content(name);
-                lines.part(format_args!("producer {name}, {count} ids announced"));
-            }
+            Part::Producer { name } => lines.part(format_args!("producer {}", Content(name))),
             Part::ProducedId(id) => lines.part(format_args!("produced {}", Content(id))),
             Part::Module(module) => lines.part(format_args!("module {}", Module(module))),
             Part::ModuleInt(bits) => lines.part(format_args!("integer {bits}")),
