@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use offkey_analysis::memory::{Allocator, Profile};
 use offkey_analysis::{Options, SizeKind};
 
 const EXIT_STATUS: &str = "\
@@ -119,6 +120,16 @@ pub(crate) struct ReadingArgs {
     #[arg(long)]
     pub(crate) no_checksum: bool,
 
+    /// Server version whose memory is modelled, such as redis-7.2 or valkey-9.1 [default: the
+    /// one that wrote the file]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) profile: Option<Profile>,
+
+    /// Allocator of that server: jemalloc as Redis bundles it, jemalloc-q16 as Debian builds
+    /// it, jemalloc-q16p as Debian does from jemalloc 5.3.1 on, or libc
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(crate) allocator: Allocator,
+
     /// No progress and no warnings on stderr; errors stay
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -169,7 +180,13 @@ impl AnalyzeArgs {
 
 impl ReadingArgs {
     pub(crate) fn options(&self, now_ms: i64) -> Options {
-        Options { checksum: !self.no_checksum, now_ms, ..Options::default() }
+        Options {
+            checksum: !self.no_checksum,
+            profile: self.profile,
+            allocator: self.allocator,
+            now_ms,
+            ..Options::default()
+        }
     }
 }
 
