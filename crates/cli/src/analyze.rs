@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use offkey_analysis::{ChecksumState, InputInfo, Report};
+use offkey_analysis::{DamagedKey, InputInfo};
 
 use crate::Outcome;
 use crate::args::{AnalyzeArgs, ReportFormat};
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &AnalyzeArgs, now_ms: i64, stdout: Style) -> anyhow::Res
     for input in &report.inputs {
         tell_input(input, args.reading.quiet);
     }
-    tell_damaged(&report);
+    tell_damaged(&report.damaged, report.damaged_num);
     Ok(if report.complete { Outcome::Complete } else { Outcome::Incomplete })
 }
 
@@ -50,21 +50,21 @@ fn format(args: &AnalyzeArgs, on_terminal: bool) -> ReportFormat {
 pub(crate) fn tell_input(input: &InputInfo, quiet: bool) {
     let file = Text(&input.file);
     if let Some(error) = &input.error {
-        eprintln!("offkey: {file}: {}", Text(error));
-    } else if input.checksum == ChecksumState::Wrong {
-        eprintln!("offkey: {file}: the checksum does not fit the file's bytes");
+        // It names the file.
+        eprintln!("offkey: {}", Text(error));
     }
     for warning in input.warnings.iter().filter(|_| !quiet) {
         eprintln!("offkey: {file}: warning: {}", Text(warning));
     }
 }
 
-fn tell_damaged(report: &Report) {
-    for key in report.damaged.iter().take(DAMAGED_SHOWN_MAX) {
+/// Names the first damaged keys on stderr, and how many there are.
+pub(crate) fn tell_damaged(damaged: &[DamagedKey], count: u64) {
+    for key in damaged.iter().take(DAMAGED_SHOWN_MAX) {
         eprintln!("offkey: {}", render::damaged_line(key));
     }
-    let shown = report.damaged.len().min(DAMAGED_SHOWN_MAX);
-    let more = report.damaged_num.saturating_sub(u64::try_from(shown).unwrap_or(u64::MAX));
+    let shown = damaged.len().min(DAMAGED_SHOWN_MAX);
+    let more = count.saturating_sub(u64::try_from(shown).unwrap_or(u64::MAX));
     if more > 0 {
         eprintln!("offkey: and {more} more damaged keys");
     }

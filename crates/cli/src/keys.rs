@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::Outcome;
-use crate::analyze::tell_input;
+use crate::analyze::{tell_damaged, tell_input};
 use crate::args::{KeysArgs, KeysFormat};
 use crate::output::Output;
 use crate::render;
@@ -17,16 +17,19 @@ pub(crate) fn run(args: &KeysArgs, now_ms: i64) -> anyhow::Result<Outcome> {
     let mut lines = Lines::new(Output::open(args.output.as_deref())?);
     let mut outcome = Outcome::Complete;
     for file in &args.files {
-        let input = offkey_analysis::keys(file, &options, &mut |facts| {
+        let ends = offkey_analysis::keys(file, &options, &mut |facts| {
             render::key_line(&mut lines.batch, facts);
             if lines.batch.len() < BATCH_LEN { ControlFlow::Continue(()) } else { lines.flush() }
         });
         if lines.flush().is_break() {
             break;
         }
-        tell_input(&input, args.reading.quiet);
-        if !input.complete {
-            outcome = Outcome::Incomplete;
+        for end in &ends {
+            tell_input(&end.input, args.reading.quiet);
+            tell_damaged(&end.damaged, end.input.damaged_num);
+            if !end.input.complete {
+                outcome = Outcome::Incomplete;
+            }
         }
     }
     if lines.finish()? { Ok(outcome) } else { Ok(Outcome::Complete) }
