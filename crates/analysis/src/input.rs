@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use offkey_rdb::{Blocks, Checksum, Entry, Error, Key, Part, Reader, ValueEnd, Visit};
+use offkey_rdb::{Blocks, Checksum, Entry, Error, Key, Part, RdbType, Reader, ValueEnd, Visit};
 
 use crate::facts::KeyFacts;
 use crate::memory::{Model, Profile, Sizer, Sizes, Templates};
@@ -218,14 +218,20 @@ fn count_templates(
     let mut reader = Reader::read_ahead(source.reader, rdb_options)?;
     let mut info = InputInfo::named(String::new());
     loop {
-        match step(&mut reader, &mut info) {
-            Ok(Step::Template { id }) => templates.define(id),
-            Ok(Step::Key(_)) => {}
-            Ok(Step::SelectDb | Step::Slot) => continue,
+        let is_template = match step(&mut reader, &mut info) {
+            Ok(Step::Template { id }) => {
+                templates.define(id);
+                true
+            }
+            Ok(Step::Key(key)) => matches!(
+                key.rdb_type,
+                RdbType::HashTemplateListpack | RdbType::HashTemplateArray
+            ),
+            Ok(Step::SelectDb | Step::Slot) => false,
             // Damage is told by the pass that counts.
             Ok(Step::End(_)) | Err(_) => return Ok(templates),
-        }
-        if reader.value(&mut templates).is_err() {
+        };
+        if is_template && reader.value(&mut templates).is_err() {
             return Ok(templates);
         }
     }
