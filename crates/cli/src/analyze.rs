@@ -48,22 +48,20 @@ fn format(args: &AnalyzeArgs, on_terminal: bool) -> ReportFormat {
 
 /// Says on stderr why an input is not complete, and what else is worth knowing of it.
 pub(crate) fn tell_input(input: &InputInfo, quiet: bool) {
-    let file = Text(&input.file);
     if let Some(error) = &input.error {
-        // It names the file.
         eprintln!("offkey: {}", Text(error));
     }
     for warning in input.warnings.iter().filter(|_| !quiet) {
-        eprintln!("offkey: {file}: warning: {}", Text(warning));
+        eprintln!("offkey: {}: warning: {}", Text(&input.file), Text(warning));
     }
 }
 
-/// Names the first damaged keys on stderr, and how many there are.
+/// Names damaged keys on stderr, of which there are `count` in all.
 pub(crate) fn tell_damaged(damaged: &[DamagedKey], count: u64) {
-    for key in damaged.iter().take(DAMAGED_SHOWN_MAX) {
+    let shown = damaged.len().min(DAMAGED_SHOWN_MAX);
+    for key in damaged.iter().take(shown) {
         eprintln!("offkey: {}", render::damaged_line(key));
     }
-    let shown = damaged.len().min(DAMAGED_SHOWN_MAX);
     let more = count.saturating_sub(u64::try_from(shown).unwrap_or(u64::MAX));
     if more > 0 {
         eprintln!("offkey: and {more} more damaged keys");

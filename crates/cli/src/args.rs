@@ -32,7 +32,8 @@ pub(crate) enum Command {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct AnalyzeArgs {
-    /// RDB files; several are merged into one report
+    /// RDB files, plain or compressed by gzip, zstd, lz4 or xz; folders of them; `-` for
+    /// stdin. Several are merged into one report
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -60,6 +61,10 @@ pub(crate) struct AnalyzeArgs {
         [default: \":;,_- \"]")]
     pub(crate) separators: String,
 
+    /// Files read at the same time [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+
     /// Keep the digits of a prefix apart instead of counting each as 0
     #[arg(long)]
     pub(crate) no_fold_digits: bool,
@@ -84,7 +89,7 @@ pub(crate) struct AnalyzeArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct KeysArgs {
-    /// RDB files
+    /// RDB files, plain or compressed; folders of them; `-` for stdin
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -119,6 +124,10 @@ pub(crate) struct ReadingArgs {
     /// Do not verify the checksums
     #[arg(long)]
     pub(crate) no_checksum: bool,
+
+    /// Try RDB versions newer than those known
+    #[arg(long)]
+    pub(crate) force: bool,
 
     /// Server version whose memory is modelled, such as redis-7.2 or valkey-9.1 [default: the
     /// one that wrote the file]
@@ -168,6 +177,7 @@ impl AnalyzeArgs {
             prefixes: usize::try_from(self.prefixes).unwrap_or(usize::MAX),
             separators: self.separators.clone().into_bytes(),
             fold_digits: !self.no_fold_digits,
+            threads: self.threads.map(usize::from),
             size: match self.size {
                 Size::Bytes => SizeKind::Bytes,
                 Size::MemoryUsage => SizeKind::MemoryUsage,
@@ -182,6 +192,7 @@ impl ReadingArgs {
     pub(crate) fn options(&self, now_ms: i64) -> Options {
         Options {
             checksum: !self.no_checksum,
+            force: self.force,
             profile: self.profile,
             allocator: self.allocator,
             now_ms,

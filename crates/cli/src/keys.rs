@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use offkey_analysis::KeysEnd;
+
 use crate::Outcome;
 use crate::analyze::{tell_damaged, tell_input};
 use crate::args::{KeysArgs, KeysFormat};
@@ -24,10 +26,10 @@ pub(crate) fn run(args: &KeysArgs, now_ms: i64) -> anyhow::Result<Outcome> {
         if lines.flush().is_break() {
             break;
         }
-        for end in &ends {
-            tell_input(&end.input, args.reading.quiet);
-            tell_damaged(&end.damaged, end.input.damaged_num);
-            if !end.input.complete {
+        for KeysEnd { input, damaged } in &ends {
+            tell_input(input, args.reading.quiet);
+            tell_damaged(damaged, input.damaged_num);
+            if !input.complete {
                 outcome = Outcome::Incomplete;
             }
         }

@@ -6,7 +6,7 @@ use super::name::{Name, exact, to_base64};
 
 /// The columns. A cell that says nothing of its row's section is empty.
 const COLUMNS: [&str; 15] = [
-    "section", // total, type, key, prefix, damaged or input
+    "section", // input, total, type, damaged, key, prefix or prefix_by_bytes
     "type",
     "db",
     "key",        // or the prefix
@@ -67,7 +67,9 @@ pub(crate) fn csv(report: &Report, raw: bool) -> anyhow::Result<Vec<u8>> {
     let rows = report.inputs.iter().map(of_input).chain([total]).chain(types);
     let rows = rows.chain(report.damaged.iter().map(of_damaged));
     let rows = rows.chain(report.largest_keys.iter().map(of_key));
-    for row in rows.chain(report.largest_key_prefixes.iter().map(of_prefix)) {
+    let rows = rows.chain(report.largest_key_prefixes.iter().map(|p| of_prefix("prefix", p)));
+    let by_bytes = report.largest_key_prefixes_by_bytes.iter();
+    for row in rows.chain(by_bytes.map(|p| of_prefix("prefix_by_bytes", p))) {
         writer.write_record(row.cells(raw))?;
     }
     Ok(writer.into_inner()?)
@@ -89,9 +91,9 @@ fn of_key(key: &LargestKey) -> Row<'_> {
     }
 }
 
-fn of_prefix(prefix: &LargestKeyPrefix) -> Row<'_> {
+fn of_prefix<'a>(section: &'static str, prefix: &'a LargestKeyPrefix) -> Row<'a> {
     Row {
-        section: "prefix",
+        section,
         r#type: &prefix.r#type,
         key: Some((&prefix.key_prefix, prefix.key_prefix_base64.as_deref())),
         bytes: Some(prefix.bytes),
@@ -118,6 +120,7 @@ fn of_input(input: &InputInfo) -> Row<'_> {
     let state = if input.complete { "complete" } else { "incomplete" };
     Row {
         section: "input",
+        bytes: Some(input.bytes),
         num: Some(input.num),
         file: &input.file,
         offset: Some(input.bytes_read),
@@ -233,7 +236,7 @@ mod tests {
             [
                 "section,type,db,key,key_base64,encoding,bytes,num,num_of_elem,expire_at_ms,\
                  memory_usage,serialized_bytes,file,offset,note",
-                "input,,,,,,,3,,,,,shop.rdb,900,complete",
+                "input,,,,,,4194304,3,,,,,shop.rdb,900,complete",
                 "total,,,,,,4194304,3,,,,,,,complete",
                 "type,string,,,,,2097152,2,,,,,,,",
                 "type,hash,,,,,2097152,1,,,,,,,",
@@ -243,6 +246,7 @@ mod tests {
             lines[5],
             "key,hash,0,cart:17,,listpack,2097152,,12,1764000000000,2097160,1500,,,"
         );
+        assert_eq!(lines[7], "prefix_by_bytes,hash,,cart,,,2097152,1,,,,,,,");
         assert_eq!(lines[6], "prefix,hash,,cart,,,2097152,1,,,,,,,");
     }
 }

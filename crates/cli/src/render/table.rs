@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use offkey_analysis::{ChecksumState, InputInfo, Report};
+use offkey_analysis::{
+    ChecksumState, InputInfo, LargestKeyPrefix, PrefixExactness, Report, UnlistedPrefix,
+};
 
 use super::grid::Grid;
 use super::name::{Name, Text, exact};
@@ -21,10 +23,17 @@ pub(crate) fn table(report: &Report, style: &Style) -> Vec<u8> {
         text.push('\n');
         largest_keys(&mut text, report, style);
     }
-    if !report.largest_key_prefixes.is_empty() {
-        text.push('\n');
-        prefixes(&mut text, report, style);
+    let lists = [
+        ("Prefixes by size", &report.largest_key_prefixes_by_bytes),
+        ("Prefixes by number of keys", &report.largest_key_prefixes),
+    ];
+    for (title, list) in lists {
+        if !list.is_empty() {
+            text.push('\n');
+            prefixes(&mut text, title, list, report, style);
+        }
     }
+    exactness(&mut text, &report.prefix_exactness);
     text.into_bytes()
 }
 
@@ -75,11 +84,13 @@ fn about_input(input: &InputInfo) -> String {
     if let Some(at_ms) = input.created_at_ms {
         facts.push(format!("written {} UTC", date(at_ms)));
     }
-    if let Some(used_mem) = input.used_mem {
-        facts.push(format!("used-mem {}", human(used_mem)));
-    }
     if let Some(profile) = &input.profile {
         facts.push(format!("sized as {profile}"));
+    }
+    if let Some(used_mem) = input.used_mem {
+        let bytes =
+            input.overhead.iter().fold(input.bytes, |sum, line| sum.saturating_add(line.bytes));
+        facts.push(format!("keys and tables {} of used-mem {}", human(bytes), human(used_mem)));
     }
     facts.push(checksum(input.checksum).to_owned());
     if let Some(total) = input.bytes_total.filter(|total| *total != input.bytes_read) {
@@ -141,9 +152,15 @@ fn largest_keys(text: &mut String, report: &Report, style: &Style) {
     grid.write(text, style);
 }
 
-fn prefixes(text: &mut String, report: &Report, style: &Style) {
+fn prefixes(
+    text: &mut String,
+    title: &str,
+    list: &[LargestKeyPrefix],
+    report: &Report,
+    style: &Style,
+) {
     let mut grid = Grid::new(["TYPE", ">KEYS", ">%", ">SIZE", ">%", "PREFIX"]);
-    for prefix in &report.largest_key_prefixes {
+    for prefix in list {
         let name = exact(&prefix.key_prefix, prefix.key_prefix_base64.as_deref());
         grid.row([
             Text(&prefix.r#type).to_string(),
@@ -154,9 +171,24 @@ fn prefixes(text: &mut String, report: &Report, style: &Style) {
             Name(&name).to_string(),
         ]);
     }
-    let headline = "Prefixes by number of keys (a longer prefix is part of a shorter one)";
-    let _ = writeln!(text, "{}", style.paint(Color::Bold, headline));
+    let title = format!("{title} (a longer prefix is part of a shorter one)");
+    let _ = writeln!(text, "{}", style.paint(Color::Bold, title));
     grid.write(text, style);
+}
+
+/// Says what is not proven of the prefixes, if anything.
+fn exactness(text: &mut String, exactness: &PrefixExactness) {
+    let PrefixExactness { counts_exact, lists_complete, unlisted_at_most } = exactness;
+    if !counts_exact {
+        text.push_str("\nThere are too many prefixes to count: these figures are lower bounds.\n");
+    }
+    if !lists_complete {
+        text.push_str("\nNot every prefix could be held. One that is not listed has at most:\n");
+        for UnlistedPrefix { r#type, num, bytes } in unlisted_at_most {
+            let (num, bytes) = (grouped(*num), human(*bytes));
+            let _ = writeln!(text, "  {}: {num} keys, {bytes}", Text(r#type));
+        }
+    }
 }
 
 /// `1234567` as `1,234,567`.
@@ -208,62 +240,42 @@ fn date(at_ms: i64) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use offkey_analysis::{DamagedKey, LargestKey, LargestKeyPrefix, TypeBytes, TypeNum};
+    use offkey_analysis::DamagedKey;
+    use serde_json::json;
 
     use super::*;
 
     /// A small complete report.
     pub(in super::super) fn report() -> Report {
-        let type_num = |r#type: &str, num| TypeNum { r#type: r#type.into(), num };
-        let type_bytes = |r#type: &str, bytes| TypeBytes { r#type: r#type.into(), bytes };
-        Report {
-            total_num: 3,
-            total_bytes: 4 << 20,
-            type_num: vec![type_num("string", 2), type_num("hash", 1)],
-            type_bytes: vec![type_bytes("string", 2 << 20), type_bytes("hash", 2 << 20)],
-            largest_keys: vec![LargestKey {
-                key: "cart:17".into(),
-                key_base64: None,
-                key_len: None,
-                r#type: "hash".into(),
-                bytes: 2 << 20,
-                num_of_elem: 12,
-                db: 0,
-                encoding: "listpack".into(),
-                expire_at_ms: Some(1_764_000_000_000),
-                memory_usage: Some((2 << 20) + 8),
-                serialized_bytes: 1500,
+        let prefix = json!({"key_prefix": "cart", "type": "hash", "bytes": 2 << 20, "num": 1});
+        serde_json::from_value(json!({
+            "total_num": 3,
+            "total_bytes": 4 << 20,
+            "type_num": [{"type": "string", "num": 2}, {"type": "hash", "num": 1}],
+            "type_bytes": [{"type": "string", "bytes": 2 << 20}, {"type": "hash", "bytes": 2 << 20}],
+            "largest_keys": [{
+                "key": "cart:17", "type": "hash", "bytes": 2 << 20, "num_of_elem": 12, "db": 0,
+                "encoding": "listpack", "expire_at_ms": 1_764_000_000_000_u64,
+                "memory_usage": (2 << 20) + 8, "serialized_bytes": 1500,
             }],
-            largest_key_prefixes: vec![LargestKeyPrefix {
-                key_prefix: "cart".into(),
-                key_prefix_base64: None,
-                r#type: "hash".into(),
-                bytes: 2 << 20,
-                num: 1,
+            "largest_key_prefixes": [prefix],
+            "largest_key_prefixes_by_bytes": [prefix],
+            "prefix_exactness": {"counts_exact": true, "lists_complete": true},
+            "complete": true,
+            "checksum": "right",
+            "damaged": [],
+            "damaged_num": 0,
+            "expired_num": 0,
+            "expired_bytes": 0,
+            "inputs": [{
+                "file": "shop.rdb", "rdb_version": 10, "flavor": "redis",
+                "server_version": "7.0.15", "profile": "redis-7.0",
+                "created_at_ms": 1_764_000_000_000_u64, "used_mem": 5 << 20,
+                "checksum": "right", "complete": true, "bytes_read": 900, "bytes_total": 900,
+                "num": 3, "bytes": 4 << 20, "overhead": [{"name": "keys table", "bytes": 1 << 19}],
             }],
-            complete: true,
-            checksum: ChecksumState::Right,
-            damaged: Vec::new(),
-            damaged_num: 0,
-            expired_num: 0,
-            expired_bytes: 0,
-            inputs: vec![InputInfo {
-                file: "shop.rdb".into(),
-                rdb_version: Some(10),
-                flavor: Some("redis".into()),
-                server_version: Some("7.0.15".into()),
-                profile: Some("redis-7.0".into()),
-                created_at_ms: Some(1_764_000_000_000),
-                used_mem: Some(5 << 20),
-                checksum: ChecksumState::Right,
-                complete: true,
-                bytes_read: 900,
-                bytes_total: Some(900),
-                num: 3,
-                error: None,
-                warnings: Vec::new(),
-            }],
-        }
+        }))
+        .unwrap()
     }
 
     fn shown(report: &Report, style: &Style) -> String {
@@ -274,8 +286,8 @@ pub(super) mod tests {
     fn complete_report() {
         let expected = "\
 COMPLETE
-  shop.rdb: redis 7.0.15, RDB 10, written 2025-11-24 16:00 UTC, used-mem 5.0 MiB, \
-sized as redis-7.0, checksum right
+  shop.rdb: redis 7.0.15, RDB 10, written 2025-11-24 16:00 UTC, sized as redis-7.0, \
+keys and tables 4.5 MiB of used-mem 5.0 MiB, checksum right
 
 TYPE    KEYS      %     SIZE      %
 string     2  66.7%  2.0 MiB  50.0%
@@ -285,6 +297,10 @@ total      3         4.0 MiB
 Largest keys
 #     SIZE      %  TYPE  ENCODING  ELEMENTS  DB  EXPIRES (UTC)     KEY
 1  2.0 MiB  50.0%  hash  listpack        12   0  2025-11-24 16:00  cart:17
+
+Prefixes by size (a longer prefix is part of a shorter one)
+TYPE  KEYS      %     SIZE      %  PREFIX
+hash     1  33.3%  2.0 MiB  50.0%  cart
 
 Prefixes by number of keys (a longer prefix is part of a shorter one)
 TYPE  KEYS      %     SIZE      %  PREFIX
@@ -327,6 +343,19 @@ hash     1  33.3%  2.0 MiB  50.0%  cart
              3 entries, 4 announced"
         );
         assert_eq!(lines[14], "    and 4,990 more");
+    }
+
+    #[test]
+    fn what_is_not_proven_of_prefixes_is_said() {
+        let mut report = report();
+        report.prefix_exactness = PrefixExactness {
+            counts_exact: false,
+            lists_complete: false,
+            unlisted_at_most: vec![UnlistedPrefix { r#type: "set".into(), num: 7, bytes: 2048 }],
+        };
+        let text = shown(&report, &Style::PLAIN);
+        assert!(text.contains("these figures are lower bounds.\n"), "{text}");
+        assert!(text.ends_with("has at most:\n  set: 7 keys, 2.0 KiB\n"), "{text}");
     }
 
     #[test]
