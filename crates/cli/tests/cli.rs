@@ -174,7 +174,8 @@ fn several_files_are_one_report_and_a_bad_one_does_not_stop_it() {
     let bench = Bench::new();
     bench.file("shop.rdb", &shop());
     bench.file("bad.rdb", b"<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code></Error>");
-    let run = bench.run(&["analyze", "shop.rdb", "bad.rdb", "nothing.rdb", ".", "shop.rdb"]);
+    fs::create_dir(bench.path("empty")).unwrap();
+    let run = bench.run(&["analyze", "shop.rdb", "bad.rdb", "nothing.rdb", "empty", "shop.rdb"]);
     assert_eq!(run.status(), 1);
     let report = run.json();
     assert_eq!(report["total_num"], 10);
@@ -185,7 +186,23 @@ fn several_files_are_one_report_and_a_bad_one_does_not_stop_it() {
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert!(lines[0].starts_with("offkey: bad.rdb: "), "{lines:?}");
     assert!(lines[1].starts_with("offkey: nothing.rdb: "), "{lines:?}");
-    assert!(lines[2].starts_with("offkey: .: "), "{lines:?}");
+    assert!(lines[2].starts_with("offkey: empty: "), "{lines:?}");
+}
+
+#[test]
+fn folders_and_standard_input_are_inputs() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("backups")).unwrap();
+    bench.file("backups/a.rdb", &shop());
+    bench.file("backups/b.rdb", &shop());
+    bench.file("backups/notes.txt", b"not a backup");
+    let run = bench.run(&["analyze", "backups"]);
+    assert_eq!((run.status(), &run.json()["total_num"]), (0, &10.into()));
+    assert_eq!(run.json()["inputs"][1]["file"], "backups/b.rdb");
+    let mut command = bench.command(&["analyze", "-"]);
+    let run =
+        Run(command.stdin(fs::File::open(bench.path("backups/a.rdb")).unwrap()).output().unwrap());
+    assert_eq!((run.status(), &run.json()["total_num"]), (0, &5.into()));
 }
 
 #[test]
@@ -383,7 +400,7 @@ fn terminal_gets_a_table_of_its_width() {
     bench.file("long.rdb", &file.finish());
     let show = |before: &str| {
         let offkey = env!("CARGO_BIN_EXE_offkey");
-        let line = format!("stty cols 90; {before} {offkey} analyze -q long.rdb");
+        let line = format!("stty rows 40 cols 90; {before} {offkey} analyze -q long.rdb");
         let mut script = Command::new("/usr/bin/script");
         script.args(["-qec", &line, "/dev/null"]).current_dir(bench.0.path());
         let output = script.env_remove("NO_COLOR").stdin(Stdio::null()).output().unwrap();

@@ -10,7 +10,7 @@ const COLUMNS: [&str; 15] = [
     "type",
     "db",
     "key",        // or the prefix
-    "key_base64", // the exact bytes, where `key` is not exact
+    "key_base64", // the exact bytes, where `key` is not exact; `'` is no part of base64
     "encoding",
     "bytes",
     "num",
@@ -157,13 +157,13 @@ impl Row<'_> {
 
 /// A name, and its exact bytes in base64 where the first cell is not exact.
 fn name_cells(text: &str, base64: Option<&str>, raw: bool) -> (String, String) {
-    if raw {
+    if raw || text.is_empty() {
         return (text.to_owned(), base64.unwrap_or_default().to_owned());
     }
     let bytes = exact(text, base64);
     let cell = text_cell(&Name(&bytes).to_string(), raw);
     let is_exact = cell.as_bytes() == &*bytes;
-    (cell, if is_exact { String::new() } else { to_base64(&bytes) })
+    (cell, if is_exact { String::new() } else { text_cell(&to_base64(&bytes), raw) })
 }
 
 fn text_cell(text: &str, raw: bool) -> String {
