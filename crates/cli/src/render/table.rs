@@ -47,7 +47,9 @@ fn completeness(text: &mut String, report: &Report, style: &Style) {
     for input in &report.inputs {
         let _ = writeln!(text, "  {}", about_input(input));
         if let Some(error) = &input.error {
-            let _ = writeln!(text, "    {}", style.paint(Color::Red, Text(error)));
+            let named = format!("{}: ", input.file);
+            let error = Text(error.strip_prefix(&named).unwrap_or(error));
+            let _ = writeln!(text, "    {}", style.paint(Color::Red, error));
         }
         for warning in &input.warnings {
             let _ = writeln!(text, "    warning: {}", Text(warning));
@@ -73,6 +75,9 @@ fn completeness(text: &mut String, report: &Report, style: &Style) {
 
 /// What is known of an input, on one line.
 fn about_input(input: &InputInfo) -> String {
+    if input.rdb_version.is_none() {
+        return format!("{}: not read", Text(&input.file));
+    }
     let mut facts = Vec::new();
     let flavor = input.flavor.as_deref().unwrap_or("written by");
     if let Some(version) = &input.server_version {
@@ -315,7 +320,8 @@ hash     1  33.3%  2.0 MiB  50.0%  cart
         report.complete = false;
         report.inputs[0].bytes_read = 450;
         report.inputs[0].checksum = ChecksumState::Unknown;
-        report.inputs[0].error = Some("truncated at byte 450: key \"\\x1b\": \u{1b}]0;x".into());
+        report.inputs[0].error =
+            Some("shop.rdb: truncated at byte 450: key \"\\x1b\": \u{1b}]0;x".into());
         let damaged = DamagedKey {
             file: "shop.rdb".into(),
             db: 1,
