@@ -1,0 +1,13 @@
+//! The operations of the offline key analysis, one verb a file.
+
+mod create;
+mod delete;
+mod list;
+mod nodes;
+mod show;
+
+pub(crate) use self::create::create;
+pub(crate) use self::delete::delete;
+pub(crate) use self::list::list;
+pub(crate) use self::nodes::nodes;
+pub(crate) use self::show::show;
