@@ -180,6 +180,9 @@ impl Config {
 
     /// Checks what the types cannot say: ids are well formed, unique and lead somewhere.
     pub(crate) fn check(&self) -> Result<(), String> {
+        if !self.analysis.separators.is_ascii() {
+            return Err(format!("separators must be ASCII: {:?}", self.analysis.separators));
+        }
         let mut seen = HashSet::new();
         let mut once = |what: &str, id: &str| {
             seen.insert((what.to_owned(), id.to_owned()))
@@ -293,7 +296,8 @@ impl Secret {
     }
 
     /// The text itself.
-    pub(crate) fn expose(&self) -> &str {
+    #[must_use]
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

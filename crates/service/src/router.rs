@@ -31,6 +31,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             get(key_analysis::show).delete(key_analysis::delete),
         )
         .route(&format!("{analysis}/{{task_id}}/nodes"), get(key_analysis::nodes))
+        .route(&format!("{analysis}/{{task_id}}/report"), get(key_analysis::report))
         .method_not_allowed_fallback(api::method_not_allowed)
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::authenticate))
         .fallback(api::unknown_path)

@@ -19,6 +19,8 @@ pub(crate) enum ApiError {
     UnknownInstance,
     InvalidTaskId,
     UnknownTask,
+    /// The task has none yet, or has failed before there was one.
+    NoReport,
     UnknownNode,
     UnknownPath,
     MethodNotAllowed,
@@ -83,6 +85,9 @@ impl ApiError {
             Self::InvalidTaskId => (StatusCode::BAD_REQUEST, "DCS.4070", "Invalid task ID format."),
             Self::UnknownTask => {
                 (StatusCode::BAD_REQUEST, "DCS.4232", "The analysis task does not exist.")
+            }
+            Self::NoReport => {
+                (StatusCode::BAD_REQUEST, "DCS.4232", "The analysis task has no report.")
             }
             Self::UnknownNode => (StatusCode::BAD_REQUEST, "DCS.3053", "Incorrect node ID."),
             Self::UnknownPath => {
