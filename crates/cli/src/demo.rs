@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -19,9 +18,11 @@ use tokio::runtime::Runtime;
 use tracing_subscriber::filter::LevelFilter;
 use uuid::{Uuid, uuid};
 
+use crate::Outcome;
+use crate::render::{self, Style};
 use crate::serve;
 
-/// Made by a real Redis; `testdata/README.md` tells how.
+/// A shop's data, written by a real Redis.
 const SAMPLE: &[u8] = include_bytes!("../../../testdata/demo.rdb");
 
 const SAMPLE_NAME: &str = "sample.rdb";
@@ -71,11 +72,7 @@ struct Client {
     names: Vec<String>,
 }
 
-/// `render` turns the report into what is printed.
-pub(crate) fn run(
-    args: &DemoArgs,
-    render: impl FnOnce(&Report) -> Vec<u8>,
-) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &DemoArgs, stdout: Style) -> anyhow::Result<Outcome> {
     serve::log(LevelFilter::WARN);
     // Removed when this function returns.
     let temporary = tempfile::Builder::new().prefix("offkey-demo-").tempdir()?;
@@ -100,15 +97,16 @@ pub(crate) fn run(
         signer,
         names,
     };
-    let exit_code = match args.json {
+    let outcome = match args.json {
         true => client.print_contract(),
-        false => client.print_report(render),
+        false => client.print_report(stdout),
     };
-    if exit_code.is_ok() && !args.exit {
+    if outcome.is_ok() && !args.exit {
+        eprintln!("offkey: serving http://{} until Ctrl-C", running.addr());
         runtime.block_on(serve::until_told())?;
     }
     runtime.block_on(running.stop());
-    exit_code
+    outcome
 }
 
 /// Makes `folder` hold `files`, or the sample, as backups; answers their names in this order.
@@ -178,7 +176,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
 
 impl Client {
     /// Prints the one line that a program needs to be a client.
-    fn print_contract(&self) -> anyhow::Result<ExitCode> {
+    fn print_contract(&self) -> anyhow::Result<Outcome> {
         let backups = self.backups()?;
         let line = json!({
             "endpoint": format!("http://{}", self.host),
@@ -191,12 +189,11 @@ impl Client {
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{line}")?;
         stdout.flush()?;
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Complete)
     }
 
     /// Analyses the first backup and prints the report.
-    fn print_report(&self, render: impl FnOnce(&Report) -> Vec<u8>) -> anyhow::Result<ExitCode> {
-        eprintln!("offkey: serving http://{}", self.host);
+    fn print_report(&self, stdout: Style) -> anyhow::Result<Outcome> {
         let backups = self.backups()?;
         let backup_id = backups.first().context("the instance has no backup")?;
         let analysis = format!("instances/{INSTANCE_ID}/offline/key-analysis");
@@ -204,7 +201,7 @@ impl Client {
         let created = self.call("POST", &analysis, &request.to_string())?;
         let task_id = text(&created, "task_id").context("an answer without task_id")?;
         let task = format!("{analysis}/{task_id}");
-        eprintln!("offkey: analysis {task_id} of backup {backup_id}");
+        eprintln!("offkey: analysis {task_id} by http://{}", self.host);
         let shown = loop {
             let shown = self.call("GET", &task, "")?;
             match text(&shown, "status") {
@@ -215,12 +212,13 @@ impl Client {
         if let Some(error) = text(&shown, "error_msg") {
             bail!("the analysis has failed: {error}");
         }
-        let report = self.call("GET", &format!("{task}/report"), "")?;
-        let table = render(&serde_json::from_value(report)?);
-        let mut stdout = std::io::stdout().lock();
-        stdout.write_all(&table)?;
-        stdout.flush()?;
-        Ok(ExitCode::SUCCESS)
+        let report: Report =
+            serde_json::from_value(self.call("GET", &format!("{task}/report"), "")?)?;
+        let table = render::table(&report, &stdout);
+        let mut output = std::io::stdout().lock();
+        output.write_all(&table)?;
+        output.flush()?;
+        Ok(Outcome::Complete)
     }
 
     /// Ids of the backups in the order of their names.

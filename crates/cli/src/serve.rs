@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal as _;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -11,7 +10,9 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
-pub(crate) fn run(config: &Path) -> anyhow::Result<ExitCode> {
+use crate::Outcome;
+
+pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
     let config = Config::load(config)?;
     log(LevelFilter::INFO);
     let runtime = Runtime::new().context("cannot start the runtime")?;
@@ -19,7 +20,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<ExitCode> {
         let running = start(config).await?;
         until_told().await?;
         running.stop().await;
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Complete)
     })
 }
 

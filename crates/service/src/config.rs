@@ -309,7 +309,7 @@ impl fmt::Debug for Secret {
 }
 
 fn default_listen() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 8635))
+    SocketAddr::from(([127, 0, 0, 1], 8080))
 }
 
 fn default_workers() -> usize {
