@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use offkey_analysis::memory::{Allocator, Profile};
+
+use crate::demo::DemoArgs;
 use offkey_analysis::{Options, SizeKind};
 
 const EXIT_STATUS: &str = "\
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     Analyze(AnalyzeArgs),
     Keys(KeysArgs),
     Inspect(InspectArgs),
+    Serve(ServeArgs),
+    Demo(DemoArgs),
 }
 
 /// Reports the largest keys and prefixes of RDB files, all files together.
@@ -116,6 +120,14 @@ pub(crate) struct InspectArgs {
     /// Print the parts of every value too
     #[arg(long)]
     pub(crate) parts: bool,
+}
+
+/// Serves the API of the DCS offline key analysis until Ctrl-C or SIGTERM.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// Configuration, as offkey.example.toml explains it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
 }
 
 /// How inputs are read and sized.

@@ -3,11 +3,13 @@
 
 mod analyze;
 mod args;
+mod demo;
 mod inspect;
 mod keys;
 mod output;
 mod progress;
 mod render;
+mod serve;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
         Command::Analyze(args) => analyze::run(&args, now_ms, stdout_style()),
         Command::Keys(args) => keys::run(&args, now_ms),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Serve(args) => serve::run(&args.config),
+        Command::Demo(args) => demo::run(&args, stdout_style()),
     };
     match outcome {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,

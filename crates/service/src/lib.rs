@@ -1,1 +1,192 @@
-//! The self-hosted service.
+//! The self-hosted service: the DCS offline key analysis API over one SQLite file.
+//!
+//! ```text
+//! request -> finish (request id, error body) -> authenticate -> handler -> task store
+//!                                                                             ^
+//!                                        workers: claim, analyse, finish -----+
+//! ```
+//!
+//! [`start`] runs all of it inside the calling process.
+
+mod api;
+mod auth;
+mod backups;
+mod config;
+mod ids;
+mod router;
+mod tasks;
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub use crate::auth::{Signer, Unsigned};
+pub use crate::config::{
+    AnalysisConfig, Config, ConfigError, Credential, Instance, Integers, Node, Project, Role,
+    Secret,
+};
+
+use crate::auth::{ConnectionId, ReplayGuard};
+use crate::tasks::{Store, StoreError, Tasks};
+
+/// How long open requests may take once the service stops.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// Answers the present in milliseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// A service that answers requests.
+#[derive(Debug)]
+pub struct Running {
+    addr: SocketAddr,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<io::Result<()>>,
+    workers: Vec<JoinHandle<()>>,
+    store: Store,
+    /// Held for as long as the database is used.
+    _lock: File,
+}
+
+/// The service could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration contradicts itself.
+    #[error("configuration: {0}")]
+    Config(String),
+    /// The data folder cannot be used.
+    #[error("data folder {path}: {error}")]
+    DataDir {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Another process uses the data folder.
+    #[error("data folder is in use by another process: {0}")]
+    InUse(PathBuf),
+    /// The database cannot be opened or is not ours.
+    #[error("{0}")]
+    Store(String),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {listen}: {error}")]
+    Listen {
+        /// Where.
+        listen: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// What handlers and workers share.
+struct App {
+    clock: Clock,
+    integers: Integers,
+    analysis: AnalysisConfig,
+    projects: Vec<Project>,
+    credentials: Vec<Arc<Credential>>,
+    instances: Vec<Arc<Instance>>,
+    tasks: Tasks,
+    replay: ReplayGuard,
+}
+
+/// Starts the service: it answers when this returns. Tasks that another process left running
+/// when it died are run again.
+///
+/// # Errors
+/// The configuration, data folder, database or address cannot be used.
+pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
+    config.check().map_err(StartError::Config)?;
+    let lock = lock(&config)?;
+    let failed = |error: StoreError| StartError::Store(error.to_string());
+    let store = Store::open(&config.data_dir.join("tasks.sqlite")).await.map_err(failed)?;
+    store.end_leases().await.map_err(failed)?;
+    let listening = async {
+        let listener = TcpListener::bind(config.listen).await?;
+        let addr = listener.local_addr()?;
+        Ok((listener, addr))
+    };
+    let (listener, addr) =
+        listening.await.map_err(|error| StartError::Listen { listen: config.listen, error })?;
+
+    let app = Arc::new(App {
+        clock,
+        integers: config.integers,
+        analysis: config.analysis,
+        projects: config.projects,
+        credentials: config.credentials.into_iter().map(Arc::new).collect(),
+        instances: config.instances.into_iter().map(Arc::new).collect(),
+        tasks: Tasks { store: store.clone(), added: Notify::new() },
+        replay: ReplayGuard::default(),
+    });
+    let (stop, stopped) = watch::channel(false);
+    let workers = (0..config.workers)
+        .map(|_| tokio::spawn(tasks::work(Arc::clone(&app), stopped.clone())))
+        .collect();
+    let service = router::router(app).into_make_service_with_connect_info::<ConnectionId>();
+    let mut until = stopped;
+    let server = axum::serve(listener, service)
+        .with_graceful_shutdown(async move {
+            // An error says that the sender is gone, and with it the service.
+            let _ = until.changed().await;
+        })
+        .into_future();
+    let server = tokio::spawn(server);
+    tracing::info!(%addr, "listening");
+    Ok(Running { addr, stop, server, workers, store, _lock: lock })
+}
+
+impl Running {
+    /// The address it listens on.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Stops: answers open requests, gives running tasks back and closes the database.
+    pub async fn stop(self) {
+        let Self { stop, mut server, workers, store, .. } = self;
+        stop.send_replace(true);
+        for worker in workers {
+            if let Err(error) = worker.await {
+                tracing::error!(%error, "worker ended badly");
+            }
+        }
+        if timeout(STOP_MAX, &mut server).await.is_err() {
+            server.abort();
+        }
+        store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+impl Connected<IncomingStream<'_, TcpListener>> for ConnectionId {
+    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Makes the data folder, closed to others as key names may be personal, and locks it.
+fn lock(config: &Config) -> Result<File, StartError> {
+    let path = &config.data_dir;
+    let failed = |error| StartError::DataDir { path: path.clone(), error };
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    let file = File::create(path.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse(path.clone())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}

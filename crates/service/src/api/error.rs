@@ -1,0 +1,147 @@
+//! What can go wrong, and the status, code and text that say so on the wire.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+/// An error answer of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ApiError {
+    /// The gateway does not know who is calling.
+    NotAuthentic(String),
+    /// The gateway knows no such path.
+    NotPublished,
+    BodyTooLong,
+    Throttled,
+    InvalidProjectId,
+    /// The caller may not use the project, whether there is one or not.
+    ForeignProject,
+    InvalidInstanceId,
+    UnknownInstance,
+    InvalidTaskId,
+    UnknownTask,
+    /// The task has none yet, or has failed before there was one.
+    NoReport,
+    UnknownNode,
+    UnknownPath,
+    MethodNotAllowed,
+    /// A parameter of the query.
+    InvalidQuery(String),
+    /// A member of the body.
+    InvalidMember(&'static str),
+    EmptyBody,
+    MalformedBody,
+    /// The engine or its version.
+    Unsupported,
+    /// An analysis of the instance is waiting or running.
+    Busy,
+    /// The task is being run, so it cannot be deleted.
+    TaskRunning,
+    /// A new backup would have to be taken.
+    NoNewBackup,
+    Internal,
+}
+
+impl ApiError {
+    /// Status, code and text.
+    pub(crate) fn parts(&self) -> (StatusCode, &'static str, String) {
+        let (status, code, text) = match self {
+            Self::NotAuthentic(reason) => {
+                let text = format!("Incorrect IAM authentication information: {reason}");
+                return (StatusCode::UNAUTHORIZED, "APIGW.0301", text);
+            }
+            Self::InvalidQuery(name) => {
+                let text = format!("Invalid {name} parameter in the request.");
+                return (StatusCode::BAD_REQUEST, "DCS.4062", text);
+            }
+            Self::InvalidMember(name) => {
+                let text = format!("Invalid {name} parameter in the request.");
+                return (StatusCode::BAD_REQUEST, "DCS.4063", text);
+            }
+            Self::NotPublished => (
+                StatusCode::NOT_FOUND,
+                "APIGW.0101",
+                "The API does not exist or has not been published in the environment.",
+            ),
+            Self::BodyTooLong => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "APIGW.0201", "Request entity too large.")
+            }
+            Self::Throttled => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "APIGW.0308",
+                "The throttling threshold has been reached.",
+            ),
+            Self::InvalidProjectId => {
+                (StatusCode::BAD_REQUEST, "DCS.4002", "Invalid project ID format.")
+            }
+            Self::ForeignProject => {
+                (StatusCode::UNAUTHORIZED, "DCS.1004", "Project ID does not match the token.")
+            }
+            Self::InvalidInstanceId => {
+                (StatusCode::BAD_REQUEST, "DCS.4061", "Invalid instance ID format.")
+            }
+            Self::UnknownInstance => {
+                (StatusCode::NOT_FOUND, "DCS.3022", "This DCS instance does not exist.")
+            }
+            Self::InvalidTaskId => (StatusCode::BAD_REQUEST, "DCS.4070", "Invalid task ID format."),
+            Self::UnknownTask => {
+                (StatusCode::BAD_REQUEST, "DCS.4232", "The analysis task does not exist.")
+            }
+            Self::NoReport => {
+                (StatusCode::BAD_REQUEST, "DCS.4232", "The analysis task has no report.")
+            }
+            Self::UnknownNode => (StatusCode::BAD_REQUEST, "DCS.3053", "Incorrect node ID."),
+            Self::UnknownPath => {
+                (StatusCode::NOT_FOUND, "DCS.4001", "The requested URL does not exist.")
+            }
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "DCS.5001", "This request method is not allowed.")
+            }
+            Self::EmptyBody => (StatusCode::BAD_REQUEST, "DCS.4004", "Empty request body."),
+            Self::MalformedBody => (
+                StatusCode::BAD_REQUEST,
+                "DCS.4005",
+                "The message body contains invalid characters or is not in JSON format.",
+            ),
+            Self::Unsupported => {
+                (StatusCode::BAD_REQUEST, "DCS.4230", "Does not support offline key analysis.")
+            }
+            Self::Busy => (
+                StatusCode::BAD_REQUEST,
+                "DCS.4231",
+                "An offline key analysis of this instance is already in progress.",
+            ),
+            Self::TaskRunning => {
+                (StatusCode::BAD_REQUEST, "DCS.4231", "The analysis task is running.")
+            }
+            Self::NoNewBackup => (
+                StatusCode::BAD_REQUEST,
+                "DCS.4026",
+                "This operation is not allowed when the DCS instance is in the current state.",
+            ),
+            Self::Internal => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "DCS.5000", "Internal service error.")
+            }
+        };
+        (status, code, text.to_owned())
+    }
+
+    /// Whether the gateway in front of the API answers it, with the request's id in the body.
+    pub(crate) fn is_of_gateway(&self) -> bool {
+        self.parts().1.starts_with("APIGW.")
+    }
+
+    /// Logs what the client is not told, and answers an internal error.
+    pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "request failed");
+        Self::Internal
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// The body is written where the request's id is known, in [`super::finish`].
+    fn into_response(self) -> Response {
+        let mut response = self.parts().0.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

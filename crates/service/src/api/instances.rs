@@ -1,0 +1,159 @@
+//! Instances, their shards and nodes, as the configuration has them.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use uuid::Uuid;
+
+use super::Json;
+use super::error::ApiError;
+use super::query::Query;
+use super::scope::{InInstance, InProject};
+use super::wire::{
+    Dimension, Group, GroupList, InstanceDetail, InstanceList, LogicalNode, NodeList, Replication,
+    node_type,
+};
+use crate::App;
+use crate::config::{Instance, Node, Role};
+
+/// The only status there is: an instance that is in the configuration.
+const RUNNING: &str = "RUNNING";
+
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    InProject(project): InProject,
+    query: Query,
+) -> Result<Json<InstanceList>, ApiError> {
+    let page = query.page(1..=1000)?;
+    let whole_name = query.one("name_equal")? == Some("true");
+    let name = query.one("name")?;
+    let (id, status, ip) = (query.one("instance_id")?, query.one("status")?, query.one("ip")?);
+    // Instances have no tags, so a client that asks for one means none of them.
+    let any = query.one("tags")?.is_none_or(str::is_empty);
+    let found: Vec<InstanceDetail> = app
+        .instances
+        .iter()
+        .filter(|instance| any && instance.project == project)
+        .filter(|instance| {
+            name.is_none_or(|name| match whole_name {
+                true => instance.name == name,
+                false => instance.name.contains(name),
+            })
+        })
+        .map(|instance| detail(instance))
+        .filter(|detail| id.is_none_or(|id| detail.instance_id.to_string() == id))
+        .filter(|detail| status.is_none_or(|status| detail.status == status))
+        .filter(|detail| ip.is_none_or(|ip| detail.ip.contains(ip)))
+        .collect();
+    Ok(Json(InstanceList { instance_num: found.len(), instances: page.of(found) }))
+}
+
+pub(crate) async fn show(InInstance(instance): InInstance) -> Json<InstanceDetail> {
+    Json(detail(&instance))
+}
+
+pub(crate) async fn groups(InInstance(instance): InInstance) -> Json<GroupList> {
+    let group_list: Vec<Group> = instance
+        .groups()
+        .into_iter()
+        .map(|(name, nodes)| Group {
+            group_id: group_id(&instance, name),
+            group_name: name.to_owned(),
+            replication_list: nodes.into_iter().map(|node| replication(&instance, node)).collect(),
+        })
+        .collect();
+    Json(GroupList { group_count: group_list.len(), group_list })
+}
+
+pub(crate) async fn logical_nodes(InInstance(instance): InInstance) -> Json<NodeList> {
+    let nodes: Vec<LogicalNode> = instance
+        .nodes
+        .iter()
+        .map(|node| LogicalNode {
+            logical_node_id: node.id.clone(),
+            name: node.name.clone(),
+            status: "Active",
+            az_code: "",
+            node_role: "redis-server",
+            node_type: node_type(node.role),
+            node_ip: node.ip.clone(),
+            node_port: node.port.to_string(),
+            node_id: node.id.clone(),
+            priority_weight: 100,
+            is_access: true,
+            group_id: group_id(&instance, &node.group),
+            group_name: node.group.clone(),
+            is_remove_ip: false,
+            replication_id: replication_id(&instance, node),
+            dimensions: dimensions(&instance, node),
+        })
+        .collect();
+    Json(NodeList { instance_id: instance.id, total: nodes.len(), nodes })
+}
+
+fn detail(instance: &Instance) -> InstanceDetail {
+    let groups = instance.groups();
+    let replica_count = groups.iter().map(|(_, nodes)| nodes.len()).max().unwrap_or_default();
+    let (cache_mode, db_number) = match (groups.len(), replica_count) {
+        (0 | 1, 0 | 1) => ("single", 256),
+        (0 | 1, _) => ("ha", 256),
+        (_, _) => ("cluster", 1),
+    };
+    let front = instance
+        .nodes
+        .iter()
+        .find(|node| node.role == Role::Master)
+        .or_else(|| instance.nodes.first());
+    InstanceDetail {
+        instance_id: instance.id,
+        name: instance.name.clone(),
+        engine: instance.engine.clone(),
+        engine_version: instance.engine_version.clone(),
+        status: RUNNING,
+        ip: front.map(|node| node.ip.clone()).unwrap_or_default(),
+        port: front.map(|node| node.port).unwrap_or_default(),
+        capacity: instance.max_memory_mb / 1024,
+        max_memory: instance.max_memory_mb,
+        used_memory: 0,
+        cache_mode,
+        created_at: instance.created_at.clone(),
+        charging_mode: 0,
+        enable_ssl: false,
+        enable_publicip: false,
+        no_password_access: "false",
+        product_type: "generic",
+        sharding_count: groups.len(),
+        replica_count,
+        db_number,
+        az_codes: [],
+        tags: [],
+    }
+}
+
+fn replication(instance: &Instance, node: &Node) -> Replication {
+    Replication {
+        replication_role: node_type(node.role),
+        replication_ip: node.ip.clone(),
+        is_replication: node.role == Role::Slave,
+        replication_id: replication_id(instance, node),
+        node_id: node.id.clone(),
+        status: "Active",
+        az_code: "",
+        dimensions: dimensions(instance, node),
+    }
+}
+
+fn dimensions(instance: &Instance, node: &Node) -> Vec<Dimension> {
+    vec![
+        Dimension { name: "dcs_instance_id", value: instance.id.to_string() },
+        Dimension { name: "dcs_cluster_redis_node", value: node.id.clone() },
+    ]
+}
+
+fn group_id(instance: &Instance, name: &str) -> Uuid {
+    Uuid::new_v5(&instance.id, format!("group/{name}").as_bytes())
+}
+
+fn replication_id(instance: &Instance, node: &Node) -> Uuid {
+    Uuid::new_v5(&instance.id, format!("replication/{}", node.id).as_bytes())
+}

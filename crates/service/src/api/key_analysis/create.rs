@@ -1,0 +1,108 @@
+//! `CreateOfflineKeyAnalysis`.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use crate::App;
+use crate::api::Json;
+use crate::api::error::ApiError;
+use crate::api::scope::InInstance;
+use crate::api::wire::{CreateRequest, TaskId};
+use crate::auth::Caller;
+use crate::backups;
+use crate::ids;
+use crate::tasks::{StoreError, Subject};
+
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    InInstance(instance): InInstance,
+    body: Bytes,
+) -> Result<Json<TaskId>, ApiError> {
+    let request = parse(&body)?;
+    let Some(Value::String(node_id)) = request.node_id else {
+        return Err(ApiError::InvalidMember("node_id"));
+    };
+    if !instance.supports_key_analysis() {
+        return Err(ApiError::Unsupported);
+    }
+    let node = instance.node(&node_id).cloned().ok_or(ApiError::UnknownNode)?;
+    let backup_id = match request.backup_id {
+        None | Some(Value::Null) => return Err(ApiError::NoNewBackup),
+        Some(Value::String(text)) => ids::uuid(&text),
+        Some(_) => None,
+    }
+    .ok_or(ApiError::InvalidMember("backup_id"))?;
+    let found = {
+        let (instance, node) = (Arc::clone(&instance), node.clone());
+        spawn_blocking(move || backups::find(&instance, &node, backup_id)).await
+    };
+    found
+        .map_err(ApiError::internal)?
+        .map_err(ApiError::internal)?
+        .ok_or(ApiError::InvalidMember("backup_id"))?;
+    if app.tasks.store.is_busy(instance.id).await.map_err(ApiError::internal)? {
+        return Err(ApiError::Busy);
+    }
+    caller.once(&app)?;
+    let task_id = Uuid::now_v7();
+    let subject = Subject {
+        project_id: instance.project.clone(),
+        instance_id: instance.id,
+        backup_id,
+        node_id: node.id,
+        node_name: node.name,
+        node_ip: node.ip,
+        node_role: node.role,
+        group_name: node.group,
+    };
+    app.tasks.store.create(task_id, &subject).await.map_err(|error| match error {
+        StoreError::Busy => ApiError::Busy,
+        StoreError::Database(_) | StoreError::Migration(_) | StoreError::Row { .. } => {
+            ApiError::internal(error)
+        }
+    })?;
+    app.tasks.added.notify_one();
+    Ok(Json(TaskId { task_id }))
+}
+
+fn parse(body: &[u8]) -> Result<CreateRequest, ApiError> {
+    if body.trim_ascii().is_empty() {
+        return Err(ApiError::EmptyBody);
+    }
+    // A list would pass for the members in their order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(ApiError::MalformedBody);
+    }
+    serde_json::from_slice(body).map_err(|_| ApiError::MalformedBody)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_that_are_not_an_object_are_told_apart() {
+        for (body, error) in [
+            ("", ApiError::EmptyBody),
+            (" \n", ApiError::EmptyBody),
+            ("[]", ApiError::MalformedBody),
+            ("[\"n\", \"b\"]", ApiError::MalformedBody),
+            ("null", ApiError::MalformedBody),
+            ("{\"node_id\": \"n\"", ApiError::MalformedBody),
+            ("{\"node_id\": \"n\", \"node_id\": \"m\"}", ApiError::MalformedBody),
+            ("{\"node_id\": \"n\"} x", ApiError::MalformedBody),
+        ] {
+            assert_eq!(parse(body.as_bytes()).unwrap_err(), error, "{body}");
+        }
+        let deep = format!("{{\"node_id\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(parse(deep.as_bytes()).unwrap_err(), ApiError::MalformedBody);
+        let request = parse(br#"{"node_id": "n", "colour": 1}"#).unwrap();
+        assert_eq!(request.node_id, Some("n".into()));
+    }
+}

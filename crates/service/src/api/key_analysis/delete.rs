@@ -1,0 +1,35 @@
+//! `DeleteOfflineKeyAnalysisTask`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+
+use crate::App;
+use crate::api::Json;
+use crate::api::error::ApiError;
+use crate::api::scope::InTask;
+use crate::api::wire::TaskId;
+use crate::auth::Caller;
+use crate::tasks::{self, Deletion};
+
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    InTask { instance, task_id }: InTask,
+) -> Result<Json<TaskId>, ApiError> {
+    let store = &app.tasks.store;
+    let found = store.show(&instance.project, instance.id, task_id).await;
+    match found.map_err(ApiError::internal)? {
+        None => return Err(ApiError::UnknownTask),
+        Some((task, _)) if task.state == tasks::State::Running => {
+            return Err(ApiError::TaskRunning);
+        }
+        Some(_) => caller.once(&app)?,
+    }
+    let deletion = store.delete(&instance.project, instance.id, task_id).await;
+    match deletion.map_err(ApiError::internal)? {
+        Deletion::Deleted => Ok(Json(TaskId { task_id })),
+        Deletion::Running => Err(ApiError::TaskRunning),
+        Deletion::Unknown => Err(ApiError::UnknownTask),
+    }
+}

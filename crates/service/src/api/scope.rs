@@ -1,0 +1,80 @@
+//! What a request is about. No handler reaches an instance or task but through these, so
+//! that the ids are checked, and another project's answer like unknown ones, in one place.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use uuid::Uuid;
+
+use super::error::ApiError;
+use crate::App;
+use crate::auth::Caller;
+use crate::config::Instance;
+use crate::ids;
+
+/// A project that the caller may use.
+#[derive(Debug)]
+pub(crate) struct InProject(pub(crate) String);
+
+/// An instance of such a project.
+#[derive(Debug)]
+pub(crate) struct InInstance(pub(crate) Arc<Instance>);
+
+/// A task id of such an instance; whether there is a task is for the store to say.
+#[derive(Debug)]
+pub(crate) struct InTask {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) task_id: Uuid,
+}
+
+impl FromRequestParts<Arc<App>> for InProject {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let id = path_param(parts, app, "project_id").await?;
+        if !ids::is_project_id(&id) {
+            return Err(ApiError::InvalidProjectId);
+        }
+        if !caller.may_use(&id) {
+            return Err(ApiError::ForeignProject);
+        }
+        Ok(Self(id))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for InInstance {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let InProject(project) = InProject::from_request_parts(parts, app).await?;
+        let id = ids::uuid(&path_param(parts, app, "instance_id").await?)
+            .ok_or(ApiError::InvalidInstanceId)?;
+        app.instances
+            .iter()
+            .find(|instance| instance.id == id && instance.project == project)
+            .map(|instance| Self(Arc::clone(instance)))
+            .ok_or(ApiError::UnknownInstance)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for InTask {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let InInstance(instance) = InInstance::from_request_parts(parts, app).await?;
+        let task_id =
+            ids::uuid(&path_param(parts, app, "task_id").await?).ok_or(ApiError::InvalidTaskId)?;
+        Ok(Self { instance, task_id })
+    }
+}
+
+async fn path_param(parts: &mut Parts, app: &Arc<App>, name: &str) -> Result<String, ApiError> {
+    let params = RawPathParams::from_request_parts(parts, app).await.map_err(ApiError::internal)?;
+    params
+        .iter()
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.to_owned())
+        .ok_or_else(|| ApiError::internal(format!("route without parameter {name}")))
+}

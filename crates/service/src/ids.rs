@@ -1,0 +1,44 @@
+//! Ids as they come from clients and configuration: checked before they are used.
+
+use uuid::Uuid;
+
+/// Whether `text` is what a project id looks like.
+pub(crate) fn is_project_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Whether `text` can be a node id.
+pub(crate) fn is_node_id(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// Whether `text` can be an access key id.
+pub(crate) fn is_access_key(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// The UUID in `text`, which must be written with hyphens and nothing around it.
+pub(crate) fn uuid(text: &str) -> Option<Uuid> {
+    (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuid_takes_one_form_only() {
+        assert!(uuid("5560df16-cebf-4473-95c4-d1b573c16e79").is_some());
+        for text in [
+            "",
+            "5560df16cebf447395c4d1b573c16e79",
+            "{5560df16-cebf-4473-95c4-d1b573c16e79}",
+            "5560df16-cebf-4473-95c4-d1b573c16e7g",
+            "../60df16-cebf-4473-95c4-d1b573c16e7",
+        ] {
+            assert_eq!(uuid(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,586 @@
+//! The task table. All SQL is here, and all time is the database's.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Row, SqlStr, SqlitePool};
+use uuid::Uuid;
+
+use super::{Outcome, Progress, State, Subject, Task};
+use crate::api::Page;
+use crate::config::Role;
+
+/// How long a worker holds a task without renewing its lease.
+const LEASE_MS: i64 = 30_000;
+
+/// How many workers may die of a task.
+const DEATHS_MAX: i64 = 3;
+
+/// How long a statement waits for another one's write lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Milliseconds since 1970 by the database's clock.
+macro_rules! now_ms {
+    () => {
+        "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+    };
+}
+
+/// Columns that make a [`Task`].
+macro_rules! task_columns {
+    () => {
+        "id, project_id, instance_id, backup_id, node_id, node_name, node_ip, node_role, \
+         group_name, state, created_at_ms, started_at_ms, finished_at_ms, attempt, bytes_read, \
+         bytes_total, key_count, error"
+    };
+}
+
+/// Which tasks a list is of: project, instance and, unless it is null, state.
+macro_rules! listed {
+    () => {
+        "project_id = $1 AND instance_id = $2 AND ($3 IS NULL OR state = $3)"
+    };
+}
+
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "tasks", include_str!("../../migrations/0001_tasks.sql"))];
+
+/// The tasks of one service, in SQLite.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    pool: SqlitePool,
+}
+
+/// The store could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("an analysis of the instance is waiting or running")]
+    Busy,
+    #[error("task database: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("task database: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("task database: row of task {id} makes no sense: {column}")]
+    Row { id: String, column: &'static str },
+}
+
+/// What became of a task that was to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deletion {
+    Deleted,
+    Running,
+    Unknown,
+}
+
+impl Store {
+    /// Opens the database at `path`, making or migrating it where needed.
+    pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A commit is on the disk before anybody hears of it.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let migrations = MIGRATIONS
+            .iter()
+            .map(|(version, name, sql)| {
+                let sql = SqlStr::from_static(sql);
+                Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
+            })
+            .collect();
+        Migrator::with_migrations(migrations).run(&pool).await?;
+        Ok(Self { pool })
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Adds a waiting task; the instance may have no other one that waits or runs.
+    pub(crate) async fn create(&self, id: Uuid, subject: &Subject) -> Result<(), StoreError> {
+        let sql = concat!(
+            "INSERT INTO tasks (id, project_id, instance_id, backup_id, node_id, node_name, ",
+            "node_ip, node_role, group_name, state, created_at_ms) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', ",
+            now_ms!(),
+            ")"
+        );
+        let inserted = sqlx::query(sql)
+            .bind(id.to_string())
+            .bind(&subject.project_id)
+            .bind(subject.instance_id.to_string())
+            .bind(subject.backup_id.to_string())
+            .bind(&subject.node_id)
+            .bind(&subject.node_name)
+            .bind(&subject.node_ip)
+            .bind(role_name(subject.node_role))
+            .bind(&subject.group_name)
+            .execute(&self.pool)
+            .await;
+        match inserted {
+            Ok(_) => Ok(()),
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                Err(StoreError::Busy)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a task of the instance waits or runs.
+    pub(crate) async fn is_busy(&self, instance_id: Uuid) -> Result<bool, StoreError> {
+        let sql = "SELECT COUNT(*) FROM tasks \
+                   WHERE instance_id = $1 AND state IN ('waiting', 'running')";
+        let count: i64 =
+            sqlx::query_scalar(sql).bind(instance_id.to_string()).fetch_one(&self.pool).await?;
+        Ok(count > 0)
+    }
+
+    /// A page of an instance's tasks, the newest first, and how many there are in all.
+    pub(crate) async fn list(
+        &self,
+        project_id: &str,
+        instance_id: Uuid,
+        state: Option<State>,
+        page: Page,
+    ) -> Result<(Vec<Task>, i64), StoreError> {
+        let state = state.map(State::name);
+        let mut transaction = self.pool.begin().await?;
+        let count = sqlx::query_scalar(concat!("SELECT COUNT(*) FROM tasks WHERE ", listed!()))
+            .bind(project_id)
+            .bind(instance_id.to_string())
+            .bind(state)
+            .fetch_one(&mut *transaction)
+            .await?;
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            task_columns!(),
+            " FROM tasks WHERE ",
+            listed!(),
+            " ORDER BY created_at_ms DESC, id DESC LIMIT $4 OFFSET $5"
+        ))
+        .bind(project_id)
+        .bind(instance_id.to_string())
+        .bind(state)
+        .bind(page.limit)
+        .bind(page.offset)
+        .fetch_all(&mut *transaction)
+        .await?;
+        Ok((rows.iter().map(task).collect::<Result<_, _>>()?, count))
+    }
+
+    /// One task of an instance, and its report if it has one.
+    pub(crate) async fn show(
+        &self,
+        project_id: &str,
+        instance_id: Uuid,
+        id: Uuid,
+    ) -> Result<Option<(Task, Option<String>)>, StoreError> {
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            task_columns!(),
+            ", report FROM tasks WHERE id = $1 AND project_id = $2 AND instance_id = $3"
+        ))
+        .bind(id.to_string())
+        .bind(project_id)
+        .bind(instance_id.to_string())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| Ok((task(&row)?, row.try_get("report")?))).transpose()
+    }
+
+    /// Deletes a task unless it runs.
+    pub(crate) async fn delete(
+        &self,
+        project_id: &str,
+        instance_id: Uuid,
+        id: Uuid,
+    ) -> Result<Deletion, StoreError> {
+        let deleted = sqlx::query(
+            "DELETE FROM tasks \
+             WHERE id = $1 AND project_id = $2 AND instance_id = $3 AND state <> 'running'",
+        )
+        .bind(id.to_string())
+        .bind(project_id)
+        .bind(instance_id.to_string())
+        .execute(&self.pool)
+        .await?;
+        if deleted.rows_affected() == 1 {
+            return Ok(Deletion::Deleted);
+        }
+        match self.show(project_id, instance_id, id).await? {
+            Some(_) => Ok(Deletion::Running),
+            None => Ok(Deletion::Unknown),
+        }
+    }
+
+    /// Ends all leases: for the start of a process that knows to be the only one.
+    pub(crate) async fn end_leases(&self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE tasks SET lease_until_ms = 0 WHERE state = 'running'")
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes the oldest task that waits or whose worker has died, and starts an attempt.
+    ///
+    /// A task of which too many workers have died has failed.
+    pub(crate) async fn claim(&self) -> Result<Option<Task>, StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(concat!(
+            "UPDATE tasks SET state = 'failed', finished_at_ms = ",
+            now_ms!(),
+            ", lease_until_ms = NULL, died = died + 1, error = 'worker died ' || (died + 1) ",
+            "|| ' times, the last time at byte ' || bytes_read ",
+            "WHERE state = 'running' AND died + 1 >= $1 AND lease_until_ms < ",
+            now_ms!()
+        ))
+        .bind(DEATHS_MAX)
+        .execute(&mut *transaction)
+        .await?;
+        let row = sqlx::query(concat!(
+            "UPDATE tasks SET died = died + (state = 'running'), state = 'running', ",
+            "attempt = attempt + 1, bytes_read = 0, bytes_total = 0, key_count = 0, ",
+            "started_at_ms = ",
+            now_ms!(),
+            ", lease_until_ms = $1 + ",
+            now_ms!(),
+            " WHERE id = (SELECT id FROM tasks ",
+            "WHERE state = 'waiting' OR (state = 'running' AND lease_until_ms < ",
+            now_ms!(),
+            ") ORDER BY created_at_ms, id LIMIT 1) RETURNING ",
+            task_columns!()
+        ))
+        .bind(LEASE_MS)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        row.as_ref().map(task).transpose()
+    }
+
+    /// Renews the lease of `claimed` and notes its progress; false if the task is lost.
+    pub(crate) async fn renew(
+        &self,
+        claimed: &Task,
+        progress: Progress,
+    ) -> Result<bool, StoreError> {
+        let renewed = sqlx::query(concat!(
+            "UPDATE tasks SET bytes_read = $3, bytes_total = $4, key_count = $5, ",
+            "lease_until_ms = $6 + ",
+            now_ms!(),
+            " WHERE id = $1 AND attempt = $2 AND state = 'running'"
+        ))
+        .bind(claimed.id.to_string())
+        .bind(claimed.attempt)
+        .bind(saturated(progress.bytes_read))
+        .bind(saturated(progress.bytes_total))
+        .bind(saturated(progress.key_count))
+        .bind(LEASE_MS)
+        .execute(&self.pool)
+        .await?;
+        Ok(renewed.rows_affected() == 1)
+    }
+
+    /// Gives `claimed` back unfinished; nothing happens if the task is lost.
+    pub(crate) async fn release(&self, claimed: &Task) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE tasks SET state = 'waiting', started_at_ms = NULL, lease_until_ms = NULL, \
+             bytes_read = 0, bytes_total = 0, key_count = 0 \
+             WHERE id = $1 AND attempt = $2 AND state = 'running'",
+        )
+        .bind(claimed.id.to_string())
+        .bind(claimed.attempt)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends `claimed` with its result; false if the task is lost.
+    pub(crate) async fn finish(
+        &self,
+        claimed: &Task,
+        outcome: &Outcome,
+    ) -> Result<bool, StoreError> {
+        let state = match outcome.error {
+            None => State::Success,
+            Some(_) => State::Failed,
+        };
+        let finished = sqlx::query(concat!(
+            "UPDATE tasks SET state = $3, bytes_read = $4, bytes_total = $5, key_count = $6, ",
+            "error = $7, report = $8, lease_until_ms = NULL, finished_at_ms = ",
+            now_ms!(),
+            " WHERE id = $1 AND attempt = $2 AND state = 'running'"
+        ))
+        .bind(claimed.id.to_string())
+        .bind(claimed.attempt)
+        .bind(state.name())
+        .bind(saturated(outcome.progress.bytes_read))
+        .bind(saturated(outcome.progress.bytes_total))
+        .bind(saturated(outcome.progress.key_count))
+        .bind(&outcome.error)
+        .bind(&outcome.report)
+        .execute(&self.pool)
+        .await?;
+        Ok(finished.rows_affected() == 1)
+    }
+}
+
+fn task(row: &SqliteRow) -> Result<Task, StoreError> {
+    let id: String = row.try_get("id")?;
+    let nonsense = |column| StoreError::Row { id: id.clone(), column };
+    let uuid = |column| -> Result<Uuid, StoreError> {
+        let text: &str = row.try_get(column)?;
+        Uuid::try_parse(text).map_err(|_| nonsense(column))
+    };
+    let count = |column| -> Result<u64, StoreError> {
+        u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| nonsense(column))
+    };
+    Ok(Task {
+        id: uuid("id")?,
+        subject: Subject {
+            project_id: row.try_get("project_id")?,
+            instance_id: uuid("instance_id")?,
+            backup_id: uuid("backup_id")?,
+            node_id: row.try_get("node_id")?,
+            node_name: row.try_get("node_name")?,
+            node_ip: row.try_get("node_ip")?,
+            node_role: [Role::Master, Role::Slave]
+                .into_iter()
+                .find(|role| {
+                    row.try_get("node_role").is_ok_and(|name: &str| name == role_name(*role))
+                })
+                .ok_or_else(|| nonsense("node_role"))?,
+            group_name: row.try_get("group_name")?,
+        },
+        state: State::parse(row.try_get("state")?).ok_or_else(|| nonsense("state"))?,
+        created_at_ms: row.try_get("created_at_ms")?,
+        started_at_ms: row.try_get("started_at_ms")?,
+        finished_at_ms: row.try_get("finished_at_ms")?,
+        attempt: row.try_get("attempt")?,
+        progress: Progress {
+            bytes_read: count("bytes_read")?,
+            bytes_total: count("bytes_total")?,
+            key_count: count("key_count")?,
+        },
+        error: row.try_get("error")?,
+    })
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Master => "master",
+        Role::Slave => "slave",
+    }
+}
+
+fn saturated(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Page = Page { offset: 0, limit: 1000 };
+
+    async fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("tasks.sqlite")).await.unwrap();
+        (folder, store)
+    }
+
+    fn subject(instance: u128) -> Subject {
+        Subject {
+            project_id: "p".to_owned(),
+            instance_id: Uuid::from_u128(instance),
+            backup_id: Uuid::nil(),
+            node_id: "n".to_owned(),
+            node_name: "name".to_owned(),
+            node_ip: String::new(),
+            node_role: Role::Slave,
+            group_name: "g".to_owned(),
+        }
+    }
+
+    fn success() -> Outcome {
+        Outcome { error: None, report: Some("{}".to_owned()), progress: Progress::default() }
+    }
+
+    async fn only(store: &Store, instance: u128) -> Task {
+        let listed = store.list("p", Uuid::from_u128(instance), None, ALL).await.unwrap();
+        assert_eq!((listed.0.len(), listed.1), (1, 1));
+        listed.0[0].clone()
+    }
+
+    #[tokio::test]
+    async fn commits_are_on_the_disk_before_they_are_answered() {
+        let (_folder, store) = store().await;
+        let full: i64 =
+            sqlx::query_scalar("PRAGMA synchronous").fetch_one(&store.pool).await.unwrap();
+        let journal: String =
+            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&store.pool).await.unwrap();
+        assert_eq!((full, journal.as_str()), (2, "wal"));
+    }
+
+    #[tokio::test]
+    async fn instance_has_one_active_task() {
+        let (_folder, store) = store().await;
+        let create = |id, instance| {
+            let store = store.clone();
+            async move { store.create(Uuid::from_u128(id), &subject(instance)).await }
+        };
+        create(1, 1).await.unwrap();
+        assert!(matches!(create(2, 1).await, Err(StoreError::Busy)));
+        create(3, 2).await.unwrap();
+        let task = store.claim().await.unwrap().unwrap();
+        assert!(matches!(create(4, 1).await, Err(StoreError::Busy)));
+        assert!(store.finish(&task, &success()).await.unwrap());
+        create(5, 1).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_many_equal_creates_one_wins() {
+        let (_folder, store) = store().await;
+        let creates: Vec<_> = (0..64)
+            .map(|id| {
+                let store = store.clone();
+                tokio::spawn(async move { store.create(Uuid::from_u128(id), &subject(1)).await })
+            })
+            .collect();
+        let mut won = 0;
+        for create in creates {
+            match create.await.unwrap() {
+                Ok(()) => won += 1,
+                Err(error) => assert!(matches!(error, StoreError::Busy), "{error}"),
+            }
+        }
+        assert_eq!(won, 1);
+    }
+
+    #[tokio::test]
+    async fn oldest_task_is_claimed_once() {
+        let (_folder, store) = store().await;
+        for id in 1..=3 {
+            store.create(Uuid::from_u128(id), &subject(id)).await.unwrap();
+        }
+        for id in 1..=3 {
+            let task = store.claim().await.unwrap().unwrap();
+            assert_eq!((task.id, task.state), (Uuid::from_u128(id), State::Running));
+            assert_eq!(task.attempt, 1);
+        }
+        assert_eq!(store.claim().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn worker_that_lost_its_task_writes_nothing() {
+        let (_folder, store) = store().await;
+        store.create(Uuid::from_u128(1), &subject(1)).await.unwrap();
+        let first = store.claim().await.unwrap().unwrap();
+        store.end_leases().await.unwrap();
+        let second = store.claim().await.unwrap().unwrap();
+        assert_eq!((second.id, second.attempt), (first.id, 2));
+
+        let progress = Progress { bytes_read: 7, bytes_total: 8, key_count: 9 };
+        assert!(!store.renew(&first, progress).await.unwrap());
+        store.release(&first).await.unwrap();
+        assert!(!store.finish(&first, &success()).await.unwrap());
+        assert_eq!(only(&store, 1).await, second);
+
+        assert!(store.renew(&second, progress).await.unwrap());
+        assert_eq!(only(&store, 1).await.progress, progress);
+        assert!(store.finish(&second, &success()).await.unwrap());
+        assert!(!store.finish(&second, &success()).await.unwrap());
+        assert!(!store.renew(&second, progress).await.unwrap());
+        assert_eq!(only(&store, 1).await.state, State::Success);
+    }
+
+    #[tokio::test]
+    async fn third_death_fails_the_task() {
+        let (_folder, store) = store().await;
+        store.create(Uuid::from_u128(1), &subject(1)).await.unwrap();
+        for attempt in 1..=3 {
+            let task = store.claim().await.unwrap().unwrap();
+            assert_eq!(task.attempt, attempt);
+            let progress = Progress { bytes_read: 42, ..Progress::default() };
+            assert!(store.renew(&task, progress).await.unwrap());
+            store.end_leases().await.unwrap();
+        }
+        assert_eq!(store.claim().await.unwrap(), None);
+        let task = only(&store, 1).await;
+        assert_eq!(task.state, State::Failed);
+        let error = "worker died 3 times, the last time at byte 42";
+        assert_eq!(task.error.as_deref(), Some(error));
+        assert!(task.finished_at_ms.is_some());
+    }
+
+    #[tokio::test]
+    async fn task_given_back_is_no_death() {
+        let (_folder, store) = store().await;
+        store.create(Uuid::from_u128(1), &subject(1)).await.unwrap();
+        for attempt in 1..=10 {
+            let task = store.claim().await.unwrap().unwrap();
+            assert_eq!(task.attempt, attempt);
+            store.release(&task).await.unwrap();
+            assert_eq!(only(&store, 1).await.state, State::Waiting);
+        }
+    }
+
+    #[tokio::test]
+    async fn running_task_is_not_deleted() {
+        let (_folder, store) = store().await;
+        let id = Uuid::from_u128(1);
+        let delete = |project: &'static str| {
+            let store = store.clone();
+            async move { store.delete(project, id, id).await.unwrap() }
+        };
+        assert_eq!(delete("p").await, Deletion::Unknown);
+        store.create(id, &subject(1)).await.unwrap();
+        let task = store.claim().await.unwrap().unwrap();
+        assert_eq!(delete("p").await, Deletion::Running);
+        store.finish(&task, &success()).await.unwrap();
+        assert_eq!(delete("other").await, Deletion::Unknown);
+        assert_eq!(delete("p").await, Deletion::Deleted);
+        assert_eq!(delete("p").await, Deletion::Unknown);
+    }
+
+    #[tokio::test]
+    async fn list_has_the_newest_first_in_pages() {
+        let (_folder, store) = store().await;
+        for id in 1..=5 {
+            store.create(Uuid::from_u128(id), &subject(1)).await.unwrap();
+            let task = store.claim().await.unwrap().unwrap();
+            let error = (id % 2 == 0).then(|| "bad".to_owned());
+            store.finish(&task, &Outcome { error, ..success() }).await.unwrap();
+        }
+        let list = |state, offset, limit| {
+            let store = store.clone();
+            async move {
+                let page = Page { offset, limit };
+                let instance = Uuid::from_u128(1);
+                let (tasks, total) = store.list("p", instance, state, page).await.unwrap();
+                (tasks.iter().map(|task| task.id.as_u128()).collect::<Vec<_>>(), total)
+            }
+        };
+        assert_eq!(list(None, 0, 1000).await, (vec![5, 4, 3, 2, 1], 5));
+        assert_eq!(list(None, 1, 2).await, (vec![4, 3], 5));
+        assert_eq!(list(None, 5, 2).await, (vec![], 5));
+        assert_eq!(list(None, 0, 0).await, (vec![], 5));
+        assert_eq!(list(Some(State::Failed), 0, 10).await, (vec![4, 2], 2));
+        assert_eq!(list(Some(State::Waiting), 0, 10).await, (vec![], 0));
+    }
+
+    #[tokio::test]
+    async fn tasks_survive_reopening() {
+        let (folder, store) = store().await;
+        store.create(Uuid::from_u128(1), &subject(1)).await.unwrap();
+        let before = only(&store, 1).await;
+        store.close().await;
+        let store = Store::open(&folder.path().join("tasks.sqlite")).await.unwrap();
+        assert_eq!(only(&store, 1).await, before);
+    }
+}
