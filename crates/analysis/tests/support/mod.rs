@@ -1,8 +1,8 @@
-//! Reads an RDB file into rows of sizes, and what a real server said of the same file.
+//! Reads an RDB file into rows of sizes.
 
-use std::collections::HashMap;
+pub(crate) mod truth;
+
 use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::Path;
 
 use base64::Engine;
@@ -36,8 +36,6 @@ pub(crate) struct Scan {
     pub(crate) profile: String,
     pub(crate) rows: Vec<Row>,
     pub(crate) overhead: Vec<OverheadLine>,
-    /// Milliseconds since 1970.
-    pub(crate) created_at_ms: i64,
 }
 
 /// A [`Sizer`] that also tells a module's type.
@@ -58,16 +56,15 @@ impl Visit for Visitor<'_, '_> {
 /// What stands before the first database.
 struct Preamble {
     model: Model,
-    created_at_ms: i64,
     profile: Profile,
 }
 
 pub(crate) fn scan(path: &Path, server: &Server) -> Scan {
-    let Preamble { mut model, created_at_ms, profile } = preamble(path, server);
+    let Preamble { mut model, profile } = preamble(path, server);
     if !model.templates.is_empty() {
         count_template_keys(path, &mut model);
     }
-    let mut scan = Scan { profile: profile.to_string(), created_at_ms, ..Scan::default() };
+    let mut scan = Scan { profile: profile.to_string(), ..Scan::default() };
     let mut sizer = Sizer::new(&model);
     let mut reader = reader(path);
     let mut dbs: Vec<(u64, DbCounts, Vec<DbCounts>)> = Vec::new();
@@ -132,8 +129,7 @@ fn object_type(key: &Key, module: Option<ModuleId>) -> String {
 fn preamble(path: &Path, server: &Server) -> Preamble {
     let mut reader = reader(path);
     let header = reader.header();
-    let (mut valkey, mut version, mut created_at_ms) =
-        (header.flavor == Flavor::Valkey, String::new(), 0);
+    let (mut valkey, mut version) = (header.flavor == Flavor::Valkey, String::new());
     loop {
         match reader.next_entry().unwrap() {
             Entry::Aux { name: b"redis-ver", value } => {
@@ -142,10 +138,6 @@ fn preamble(path: &Path, server: &Server) -> Preamble {
             Entry::Aux { name: b"valkey-ver", value } => {
                 version = String::from_utf8_lossy(value).into_owned();
                 valkey = true;
-            }
-            Entry::Aux { name: b"ctime", value } => {
-                let seconds: i64 = String::from_utf8_lossy(value).parse().unwrap();
-                created_at_ms = seconds * 1000;
             }
             Entry::Aux { .. }
             | Entry::ModuleAux { .. }
@@ -158,7 +150,7 @@ fn preamble(path: &Path, server: &Server) -> Preamble {
         server.profile.unwrap_or_else(|| Profile::for_server(valkey, &version, header.version));
     let mut model = Model::new(profile, server.allocator, server.config.clone());
     define_templates(path, &mut model);
-    Preamble { model, created_at_ms, profile }
+    Preamble { model, profile }
 }
 
 fn define_templates(path: &Path, model: &mut Model) {
@@ -166,8 +158,7 @@ fn define_templates(path: &Path, model: &mut Model) {
     loop {
         match reader.next_entry().unwrap() {
             Entry::HashTemplate { id, .. } => {
-                model.templates.define(id);
-                reader.value(&mut model.templates).unwrap();
+                reader.value(&mut model.templates.define(id)).unwrap();
             }
             Entry::SelectDb(_) | Entry::End(_) => return,
             _ => {}
@@ -187,31 +178,6 @@ fn count_template_keys(path: &Path, model: &mut Model) {
             _ => {}
         }
     }
-}
-
-/// What the server said of a key after it had loaded the file.
-#[derive(Debug, Clone, serde::Deserialize)]
-pub(crate) struct Truth {
-    pub(crate) db: u64,
-    pub(crate) key: String,
-    pub(crate) r#type: String,
-    pub(crate) encoding: Option<String>,
-    pub(crate) memory_loaded: Option<u64>,
-    pub(crate) count: Option<u64>,
-    #[serde(default)]
-    pub(crate) expired: bool,
-}
-
-/// Truth by database and key, without keys that expired before they were loaded.
-pub(crate) fn truth(path: &Path) -> HashMap<(u64, Vec<u8>), Truth> {
-    let file = File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut text = String::new();
-    BufReader::new(flate2::read::MultiGzDecoder::new(file)).read_to_string(&mut text).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str::<Truth>(line).unwrap())
-        .filter(|truth| !truth.expired)
-        .map(|truth| ((truth.db, BASE64_STANDARD.decode(&truth.key).unwrap()), truth))
-        .collect()
 }
 
 /// A JSON line as `sizes.py` reads it.
