@@ -3,6 +3,7 @@
 //! `testdata/memory` has small files; where the large ones of `../shared/rdb` are present they
 //! are compared too.
 
+#[expect(dead_code, reason = "the examples read the rest")]
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +22,12 @@ fn comparisons(folder: &Path) -> Vec<Comparison> {
 /// Types, encodings, counts, and the shares of keys that are equal or within a percent.
 fn assert_near(comparison: &Comparison, exact_pct: f64, within_1pct_pct: f64) {
     let Comparison { name, all, differences, .. } = comparison;
-    assert!(differences.is_empty(), "{name}: {} differ: {:#?}", differences.len(), differences[0]);
+    assert!(
+        differences.is_empty(),
+        "{name}: {} differ: {:?}",
+        differences.len(),
+        differences.first()
+    );
     if all.keys > 0 {
         let (exact, within) = (all.exact_pct(), all.within_1pct_pct());
         assert!(exact >= exact_pct, "{name}: {exact:.3} % are equal\n{comparison:#?}");

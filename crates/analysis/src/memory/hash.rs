@@ -280,9 +280,9 @@ impl Model {
             FieldForm::Sds => self.sds(field_len) + self.sds(value_len),
             FieldForm::Mstr => {
                 let header = match field_len {
-                    ..0x20 => 1,
-                    ..0x100 => 3,
-                    ..0x1_0000 => 5,
+                    0..0x20 => 1,
+                    0x20..0x100 => 3,
+                    0x100..0x1_0000 => 5,
                     _ => 9,
                 };
                 // Expiry and metadata flags stand before the string.

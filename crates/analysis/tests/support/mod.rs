@@ -1,12 +1,15 @@
 //! Reads an RDB file into rows of sizes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where its data is not as it should be"
+)]
 
 pub(crate) mod truth;
 
 use std::fs::File;
 use std::path::Path;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use offkey_analysis::memory::{
     Allocator, Config, DbCounts, Model, OverheadLine, Profile, Sizer, Sizes,
 };
@@ -178,24 +181,4 @@ fn count_template_keys(path: &Path, model: &mut Model) {
             _ => {}
         }
     }
-}
-
-/// A JSON line as `sizes.py` reads it.
-pub(crate) fn json_line(row: &Row) -> String {
-    let mut line = serde_json::json!({
-        "db": row.db,
-        "type": row.object_type,
-        "encoding": row.sizes.encoding.to_string(),
-        "num_of_elem": row.sizes.num_of_elem,
-        "bytes": row.sizes.bytes,
-        "memory_usage": row.sizes.memory_usage,
-    });
-    match std::str::from_utf8(&row.name) {
-        Ok(name) => line["key"] = name.into(),
-        Err(_) => line["key_base64"] = BASE64_STANDARD.encode(&row.name).into(),
-    }
-    if let Some(at_ms) = row.expire_at_ms {
-        line["expire_at_ms"] = at_ms.into();
-    }
-    line.to_string()
 }
