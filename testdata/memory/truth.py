@@ -162,6 +162,8 @@ def main():
     parser.add_argument("--load", type=Path)
     opt = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        with Server(opt.server, folder) as client:
+            used_memory_empty = client.info("memory")["used_memory"]
         dump = Path(folder) / "dump.rdb"
         if opt.load:
             shutil.copy(opt.load, dump)
@@ -170,15 +172,19 @@ def main():
                 Filler(client, opt.seed, opt.scale).fill(opt.types.split(","))
                 client.save()
         with Server(opt.server, folder) as client:
+            used_memory = client.info("memory")["used_memory"]
+            loaded_at_ms = int(client.time()[0]) * 1000
             info = client.info()
             stats = client.execute_command("MEMORY", "MALLOC-STATS")
             bins = re.findall(r"^ {0,20}(\d+) +\d+ ", stats.decode(errors="replace") if isinstance(stats, bytes) else stats, re.M)
-            wanted = ("redis_version", "valkey_version", "mem_allocator", "used_memory", "used_memory_startup")
-            loaded = {"info": {name: info[name] for name in wanted if name in info},
+            wanted = ("redis_version", "valkey_version", "mem_allocator")
+            loaded = {"info": {name: info[name] for name in wanted if name in info} | {
+                          "used_memory": used_memory, "used_memory_startup": used_memory_empty},
                       "config": {"list-compress-depth": "0"}, "jemalloc_bins": sorted({int(b) for b in bins})[:12]}
             truth = list(ask(client))
         shutil.copy(dump, opt.name.with_suffix(opt.name.suffix + ".rdb"))
-    Path(f"{opt.name}.info.json").write_text(json.dumps({"loaded": loaded}, indent=1) + "\n")
+    document = {"loaded_at_ms": loaded_at_ms, "loaded": loaded}
+    Path(f"{opt.name}.info.json").write_text(json.dumps(document, indent=1) + "\n")
     with gzip.GzipFile(f"{opt.name}.truth.jsonl.gz", "wb", mtime=0) as out:
         for row in truth:
             out.write(json.dumps(row).encode() + b"\n")

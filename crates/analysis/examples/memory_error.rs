@@ -4,7 +4,6 @@
 #![expect(clippy::print_stdout, reason = "its purpose")]
 
 #[path = "../tests/support/mod.rs"]
-#[expect(dead_code, reason = "shared with the tests, which use all of it")]
 mod support;
 
 use std::path::Path;
@@ -36,8 +35,8 @@ fn print_row(comparison: &Comparison) {
     let others: Vec<String> =
         others.map(|(name, tally)| format!("{name} {}", cell(tally))).collect();
     println!(" {} |", if others.is_empty() { "-".to_owned() } else { others.join(", ") });
-    for difference in comparison.differences.iter().take(5) {
-        println!("{difference}");
+    if let Some(difference) = comparison.differences.first() {
+        eprintln!("{name}: {} differ: {difference}", comparison.differences.len());
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use offkey_analysis::memory::Allocator;
+use offkey_analysis::memory::{Allocator, Profile};
 use serde_json::Value;
 
 use super::{Row, Server, scan};
@@ -52,6 +52,8 @@ pub(crate) struct Comparison {
     pub(crate) bytes: u64,
     /// Growth of the server's `used_memory` over its start.
     pub(crate) growth: Option<u64>,
+    /// When the server loaded the file, where that is known.
+    loaded_at_ms: Option<i64>,
 }
 
 impl Tally {
@@ -125,6 +127,7 @@ pub(crate) fn compare(path: &Path) -> Comparison {
         differences: Vec::new(),
         bytes: scan.overhead.iter().map(|line| line.bytes).sum(),
         growth: growth(loaded),
+        loaded_at_ms: info["loaded_at_ms"].as_i64(),
     };
     for row in &scan.rows {
         comparison.row(row, truth.remove(&(row.db, row.name.clone())));
@@ -139,7 +142,11 @@ pub(crate) fn compare(path: &Path) -> Comparison {
 impl Comparison {
     fn row(&mut self, row: &Row, truth: Option<Truth>) {
         let Some(truth) = truth else {
-            self.differences.push(format!("extra: {row:?}"));
+            // Keys that expired since the file was written were dropped.
+            let loaded_at_ms = self.loaded_at_ms.unwrap_or(0);
+            if row.expire_at_ms.is_none_or(|at_ms| at_ms > loaded_at_ms) {
+                self.differences.push(format!("extra: {row:?}"));
+            }
             return;
         };
         // Keys that had expired are in the file but were dropped when it was loaded.
@@ -166,11 +173,18 @@ impl Comparison {
 
 /// The allocator and settings that a server reported.
 fn server(loaded: &Value) -> Server {
-    let mut server = Server::default();
+    let info = &loaded["info"];
+    let version = |name: &str| info[name].as_str().map(|version| version.to_owned());
+    let profile = match (version("valkey_version"), version("redis_version")) {
+        (Some(version), _) => Some(Profile::for_server(true, &version, 0)),
+        (None, Some(version)) => Some(Profile::for_server(false, &version, 0)),
+        (None, None) => None,
+    };
+    let mut server = Server { profile, ..Server::default() };
     let has_class = |len: u64| {
         loaded["jemalloc_bins"].as_array().is_some_and(|bins| bins.iter().any(|b| *b == len))
     };
-    server.allocator = match loaded["info"]["mem_allocator"].as_str() {
+    server.allocator = match info["mem_allocator"].as_str() {
         Some("libc") => Allocator::Libc,
         _ if has_class(32) && !has_class(24) => Allocator::JemallocQ16,
         _ => Allocator::Jemalloc,
