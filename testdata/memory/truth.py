@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Makes a file and its truth: what a real server says of every key after loading it.
 
-  truth.py SERVER NAME [--seed N] [--scale X] [--types string,hash,...] [--load FILE.rdb]
+  truth.py SERVER NAME [--seed N] [--scale X] [--types string,hash,...] [--letters abcd] [--count-max N]
+           [--load FILE.rdb]
 
 SERVER is a redis-server or valkey-server binary. It is started in an empty folder, filled with
-random data (or given FILE.rdb, such as one of an older version), saved, started again on that
+random data of LETTERS (or given FILE.rdb, such as one of an older version), saved, started again on that
 file and asked for TYPE, OBJECT ENCODING, MEMORY USAGE SAMPLES 0 and the number of elements.
 Writes NAME.rdb, NAME.truth.jsonl.gz and NAME.info.json, which `memory_error` compares. No
 number in it comes from the memory model. Needs redis-py.
@@ -15,7 +16,6 @@ from pathlib import Path
 import redis
 
 TYPES = ("string", "list", "set", "zset", "hash", "expire", "stream")
-LETTERS = string.ascii_letters + string.digits
 # Limits that are lowered while half of the keys are filled, so that the load converts them.
 LIMITS = ("hash-max-%s-entries", "hash-max-%s-value", "zset-max-%s-entries", "zset-max-%s-value")
 
@@ -47,13 +47,14 @@ class Server:
 
 
 class Filler:
-    def __init__(self, client, seed, scale):
-        self.client, self.random, self.scale = client, random.Random(seed), scale
+    def __init__(self, client, opt):
+        self.client, self.random = client, random.Random(opt.seed)
+        self.scale, self.letters, self.count_max = opt.scale, opt.letters, opt.count_max
         self.pipe = client.pipeline(transaction=False)
         self.packed = "listpack" if client.config_get("hash-max-listpack-entries") else "ziplist"
 
     def text(self, length):
-        return "".join(self.random.choices(LETTERS, k=length))
+        return "".join(self.random.choices(self.letters, k=length))
 
     def length(self):
         pick = self.random.random()
@@ -63,7 +64,8 @@ class Filler:
         return str(self.random.randrange(-1 << self.random.randrange(1, 63), 1 << 40)) if self.random.random() < 0.2 else self.text(self.length())
 
     def count(self):
-        return self.random.choice((1, 2, 3, 5, 10, 20, 50, 100, 130, 200, 400, 511, 520, 700, 1500)) + self.random.randrange(3)
+        count = self.random.choice((1, 2, 3, 5, 10, 20, 50, 100, 130, 200, 400, 511, 520, 700, 1500))
+        return min(count + self.random.randrange(3), self.count_max)
 
     def key(self, kind, number):
         return f"{kind}:{number}:" + self.text(self.random.randrange(0, 40) if self.random.random() < 0.9 else self.random.randrange(100, 300))
@@ -159,6 +161,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--types", default=",".join(TYPES))
+    parser.add_argument("--letters", default=string.ascii_letters + string.digits)
+    parser.add_argument("--count-max", type=int, default=10000)
     parser.add_argument("--load", type=Path)
     opt = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -169,7 +173,7 @@ def main():
             shutil.copy(opt.load, dump)
         else:
             with Server(opt.server, folder) as client:
-                Filler(client, opt.seed, opt.scale).fill(opt.types.split(","))
+                Filler(client, opt).fill(opt.types.split(","))
                 client.save()
         with Server(opt.server, folder) as client:
             used_memory = client.info("memory")["used_memory"]

@@ -24,14 +24,15 @@ fn main() {
 }
 
 fn print_row(comparison: &Comparison) {
-    let Comparison { name, profile, all, types, .. } = comparison;
+    let Comparison { name, profile, allocator, all, .. } = comparison;
+    let types = comparison.types();
     let bytes = comparison.bytes_error_pct().map_or("-".to_owned(), |e| format!("{e:+.2} %"));
-    print!("| {name} | {profile} | {} |", all.keys);
+    print!("| {name} | {profile}, {allocator} | {} |", all.keys);
     print!(" {:.3} | {:.3} | {bytes} |", all.exact_pct(), all.within_1pct_pct());
     for name in TYPES {
         print!(" {} |", types.get(name).map_or("-".to_owned(), cell));
     }
-    let others = types.iter().filter(|(name, _)| !TYPES.contains(&name.as_str()));
+    let others = types.iter().filter(|(name, _)| !TYPES.contains(name));
     let others: Vec<String> =
         others.map(|(name, tally)| format!("{name} {}", cell(tally))).collect();
     println!(" {} |", if others.is_empty() { "-".to_owned() } else { others.join(", ") });
@@ -40,11 +41,15 @@ fn print_row(comparison: &Comparison) {
     }
 }
 
-/// Keys, the share that is exact, the largest error.
+/// Keys, the share that is exact, the largest error, the error of the sum.
 fn cell(tally: &Tally) -> String {
     let exact = tally.exact_pct();
     match tally.exact == tally.keys {
         true => format!("{}: all", tally.keys),
-        false => format!("{}: {exact:.2} ({:+.1} %)", tally.keys, tally.worst_pct),
+        false => {
+            let Tally { keys, worst_pct, .. } = tally;
+            let sum = tally.sum_error_pct();
+            format!("{keys}: {exact:.2} (worst {worst_pct:+.1} %, sum {sum:+.2} %)")
+        }
     }
 }

@@ -8,6 +8,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
+use offkey_analysis::memory::Allocator;
 use support::truth::{Comparison, compare, files_with_truth};
 
 fn root() -> PathBuf {
@@ -35,13 +36,32 @@ fn assert_near(comparison: &Comparison, exact_pct: f64, within_1pct_pct: f64) {
     }
 }
 
+/// What the server leaves to chance: levels of skip lists, and in tables collisions or how far
+/// a rehash came.
+fn is_drawn(encoding: &str) -> bool {
+    ["skiplist", "hashtable"].contains(&encoding)
+}
+
 #[test]
 fn small_files_are_as_the_server_says() {
     let comparisons = comparisons(&root().join("testdata/memory"));
-    assert!(comparisons.len() >= 2, "the fixtures are missing");
+    assert!(comparisons.len() >= 4, "fixtures are missing");
     for comparison in &comparisons {
-        assert!(comparison.all.keys > 0, "{}", comparison.name);
-        assert_near(comparison, 95.0, 97.0);
+        let Comparison { name, differences, groups, .. } = comparison;
+        assert!(differences.is_empty(), "{name}: {differences:#?}");
+        for (group, tally) in groups {
+            let at = format!("{name} {group:?} {tally:?}");
+            if is_drawn(&group.1) {
+                assert!(tally.sum_error_pct().abs() < 1.5, "{at}");
+            } else if comparison.allocator == Allocator::Libc {
+                // Some blocks are 16 bytes larger than they need to be.
+                assert!(tally.sum_error_pct().abs() < 3.0, "{at}");
+            } else {
+                assert_eq!(tally.exact, tally.keys, "{at}");
+            }
+        }
+        let bytes_error = comparison.bytes_error_pct();
+        assert!(bytes_error.is_some_and(|error| error.abs() < 1.0), "{name}: {bytes_error:?} %");
     }
 }
 

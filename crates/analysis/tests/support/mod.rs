@@ -56,6 +56,14 @@ impl Visit for Visitor<'_, '_> {
     }
 }
 
+/// What a database holds, by the file's announcement and by its keys.
+#[derive(Debug, Default)]
+struct Db {
+    announced: DbCounts,
+    counted: DbCounts,
+    slots: Vec<DbCounts>,
+}
+
 /// What stands before the first database.
 struct Preamble {
     model: Model,
@@ -70,27 +78,28 @@ pub(crate) fn scan(path: &Path, server: &Server) -> Scan {
     let mut scan = Scan { profile: profile.to_string(), ..Scan::default() };
     let mut sizer = Sizer::new(&model);
     let mut reader = reader(path);
-    let mut dbs: Vec<(u64, DbCounts, Vec<DbCounts>)> = Vec::new();
+    let mut dbs: Vec<Db> = Vec::new();
     loop {
         let entry = reader.next_entry().unwrap();
         match entry {
             Entry::End(_) => break,
-            Entry::SelectDb(db) => dbs.push((db, DbCounts::default(), Vec::new())),
+            Entry::SelectDb(_) => dbs.push(Db::default()),
             Entry::ResizeDb { key_count, expire_count } => {
-                let counts = &mut dbs.last_mut().unwrap().1;
-                (counts.keys, counts.expires) = (key_count, expire_count);
+                let announced =
+                    DbCounts { keys: key_count, expires: expire_count, expiring_hashes: 0 };
+                dbs.last_mut().unwrap().announced = announced;
             }
             Entry::SlotInfo { key_count, expire_count, .. } => {
                 let counts =
                     DbCounts { keys: key_count, expires: expire_count, expiring_hashes: 0 };
-                dbs.last_mut().unwrap().2.push(counts);
+                dbs.last_mut().unwrap().slots.push(counts);
             }
             Entry::Aux { name: b"slot-info", value } => {
                 let text = String::from_utf8_lossy(value).into_owned();
                 let numbers: Vec<u64> = text.split(',').map(|n| n.parse().unwrap()).collect();
                 let expiring_hashes = numbers.get(3).copied().unwrap_or(0);
                 let counts = DbCounts { keys: numbers[1], expires: numbers[2], expiring_hashes };
-                dbs.last_mut().unwrap().2.push(counts);
+                dbs.last_mut().unwrap().slots.push(counts);
             }
             Entry::Key(key) => {
                 sizer.begin(&key);
@@ -98,10 +107,11 @@ pub(crate) fn scan(path: &Path, server: &Server) -> Scan {
                 let end = reader.value(&mut visitor).unwrap();
                 let object_type = object_type(&key, visitor.module);
                 let sizes = sizer.finish(end.serialized_len);
-                if key.rdb_type == offkey_rdb::RdbType::ValkeyHash2
-                    && let Some((_, counts, _)) = dbs.last_mut()
-                {
-                    counts.expiring_hashes += 1;
+                if let Some(db) = dbs.last_mut() {
+                    db.counted.keys += 1;
+                    db.counted.expires += u64::from(key.expire_at_ms.is_some());
+                    let expires = key.rdb_type == offkey_rdb::RdbType::ValkeyHash2;
+                    db.counted.expiring_hashes += u64::from(expires);
                 }
                 let name = reader.key().to_vec();
                 let expire_at_ms = key.expire_at_ms;
@@ -110,8 +120,13 @@ pub(crate) fn scan(path: &Path, server: &Server) -> Scan {
             _ => {}
         }
     }
-    for (_, counts, slots) in &dbs {
-        scan.overhead.extend(counts.overhead(&model, slots));
+    for db in &dbs {
+        let counts = DbCounts {
+            keys: db.announced.keys.max(db.counted.keys),
+            expires: db.announced.expires.max(db.counted.expires),
+            ..db.counted
+        };
+        scan.overhead.extend(counts.overhead(&model, &db.slots));
     }
     scan.overhead.extend(model.template_overhead());
     scan

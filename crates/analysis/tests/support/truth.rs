@@ -44,7 +44,9 @@ pub(crate) struct Tally {
 pub(crate) struct Comparison {
     pub(crate) name: String,
     pub(crate) profile: String,
-    pub(crate) types: BTreeMap<String, Tally>,
+    pub(crate) allocator: Allocator,
+    /// Keys by type and encoding.
+    pub(crate) groups: BTreeMap<(String, String), Tally>,
     pub(crate) all: Tally,
     /// Keys that are missing or extra, or differ in type, encoding or count.
     pub(crate) differences: Vec<String>,
@@ -69,6 +71,22 @@ impl Tally {
         }
     }
 
+    fn merge(&mut self, other: &Self) {
+        self.keys += other.keys;
+        self.exact += other.exact;
+        self.within_1pct += other.within_1pct;
+        self.predicted += other.predicted;
+        self.real += other.real;
+        if other.worst_pct.abs() > self.worst_pct.abs() {
+            self.worst_pct = other.worst_pct;
+        }
+    }
+
+    /// Error of the sum in percent.
+    pub(crate) fn sum_error_pct(&self) -> f64 {
+        100.0 * (self.predicted as f64 - self.real as f64) / self.real.max(1) as f64
+    }
+
     pub(crate) fn exact_pct(&self) -> f64 {
         100.0 * self.exact as f64 / self.keys.max(1) as f64
     }
@@ -79,6 +97,15 @@ impl Tally {
 }
 
 impl Comparison {
+    /// Keys by type.
+    pub(crate) fn types(&self) -> BTreeMap<&str, Tally> {
+        let mut types: BTreeMap<&str, Tally> = BTreeMap::new();
+        for ((object_type, _), tally) in &self.groups {
+            types.entry(object_type).or_default().merge(tally);
+        }
+        types
+    }
+
     /// Error of the sum of all bytes in percent.
     pub(crate) fn bytes_error_pct(&self) -> Option<f64> {
         self.growth.map(|real| 100.0 * (self.bytes as f64 - real as f64) / real as f64)
@@ -117,12 +144,14 @@ pub(crate) fn compare(path: &Path) -> Comparison {
         Some(node) => &info["loaded"][node],
         None => &info["loaded"],
     };
-    let scan = scan(path, &server(loaded));
+    let server = server(loaded);
+    let scan = scan(path, &server);
     let mut truth = read_truth(&truth_path(path), node);
     let mut comparison = Comparison {
         name: path.file_stem().unwrap().to_string_lossy().into_owned(),
         profile: scan.profile.clone(),
-        types: BTreeMap::new(),
+        allocator: server.allocator,
+        groups: BTreeMap::new(),
         all: Tally::default(),
         differences: Vec::new(),
         bytes: scan.overhead.iter().map(|line| line.bytes).sum(),
@@ -165,7 +194,7 @@ impl Comparison {
         // Where the server did not load the file again its answer is that before saving.
         let real = truth.memory_loaded.or(truth.memory_original);
         if let (Some(predicted), Some(real)) = (row.sizes.memory_usage, real) {
-            self.types.entry(truth.r#type).or_default().add(predicted, real);
+            self.groups.entry((truth.r#type, encoding)).or_default().add(predicted, real);
             self.all.add(predicted, real);
         }
     }
