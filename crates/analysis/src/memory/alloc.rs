@@ -38,6 +38,17 @@ impl Allocator {
             Self::Libc => malloc_usable_size(len),
         }
     }
+
+    /// Bytes left of a block made for `from` bytes that is then shrunk to `len`: jemalloc
+    /// moves it to the class of `len`, glibc cuts off what makes a chunk of its own.
+    pub(crate) fn shrunk(self, from: u64, len: u64) -> u64 {
+        const CHUNK_MIN: u64 = 32;
+        let (before, after) = (self.usable(from), self.usable(len));
+        match self {
+            Self::Libc if before > after && before - after < CHUNK_MIN => before,
+            Self::Jemalloc | Self::JemallocQ16 | Self::JemallocQ16p | Self::Libc => after,
+        }
+    }
 }
 
 const PAGE: u64 = 1 << 12;
@@ -116,6 +127,14 @@ mod tests {
             assert_eq!(Allocator::JemallocQ16p.usable(len), q16p, "q16p {len}");
             assert_eq!(Allocator::Libc.usable(len), libc, "libc {len}");
         }
+    }
+
+    #[test]
+    fn glibc_keeps_a_remainder_too_small_for_a_chunk() {
+        for (from, len, libc) in [(100, 90, 104), (120, 90, 120), (150, 90, 104), (90, 90, 104)] {
+            assert_eq!(Allocator::Libc.shrunk(from, len), libc, "{from} to {len}");
+        }
+        assert_eq!(Allocator::Jemalloc.shrunk(120, 90), 96);
     }
 
     #[test]

@@ -170,7 +170,13 @@ impl HashSizer {
                     Packed::Listpack => Encoding::Listpack,
                     Packed::Ziplist | Packed::Zipmap | Packed::Intset => Encoding::Ziplist,
                 };
-                (encoding, self.count, object.head + object.object + model.blob(len))
+                let blob = match self.form {
+                    Form::Packed { len: old_len, kind: Packed::Ziplist, .. } => {
+                        model.converted_blob(old_len, len)
+                    }
+                    Form::Packed { .. } | Form::Pairs { .. } => model.blob(len),
+                };
+                (encoding, self.count, object.head + object.object + blob)
             }
             None => (Encoding::Hashtable, self.count, self.table(model, object)),
         }
@@ -279,10 +285,10 @@ impl Model {
         match self.rules.hash.field {
             FieldForm::Sds => self.sds(field_len) + self.sds(value_len),
             FieldForm::Mstr => {
+                // `mstr.h` pads `mstrhdr8` to the three bytes of `mstrhdr16`.
                 let header = match field_len {
-                    ..0x20 => 1,
-                    ..0x100 => 3,
-                    ..0x1_0000 => 5,
+                    0..0x20 => 1,
+                    0x20..0x1_0000 => 3,
                     _ => 9,
                 };
                 // Expiry and metadata flags stand before the string.

@@ -7,7 +7,7 @@ use super::rax::Rax;
 /// Fields up to which Redis links them without an allocation (`EB_LIST_MAX_ITEMS`).
 const LINKED_MAX: u64 = 16;
 /// Entries of one of Valkey's vectors (`VOLATILESET_VECTOR_BUCKET_MAX_SIZE`).
-const VECTOR_MAX: usize = 127;
+const VECTOR_MAX: u64 = 127;
 /// Milliseconds of a bucket at its widest and at its narrowest.
 const WINDOW_MS_MAX: u64 = 8192;
 const WINDOW_MS_MIN: u64 = 16;
@@ -42,7 +42,7 @@ impl ExpireIndex {
     /// Bytes of Valkey's index: none for one field, a vector for up to 127, then a tree of
     /// vectors, one for every window of time.
     pub(crate) fn valkey_index_len(&self, model: &Model) -> u64 {
-        if self.count as usize <= VECTOR_MAX {
+        if self.count <= VECTOR_MAX {
             return vector_len(model, self.count);
         }
         let mut at_ms = self.at_ms.clone();
@@ -50,7 +50,7 @@ impl ExpireIndex {
         let mut tree = Rax::new(true, true);
         let mut len = 0;
         for wide in at_ms.chunk_by(|a, b| a / WINDOW_MS_MAX == b / WINDOW_MS_MAX) {
-            let window = if wide.len() > VECTOR_MAX { WINDOW_MS_MIN } else { WINDOW_MS_MAX };
+            let window = if wide.len() as u64 > VECTOR_MAX { WINDOW_MS_MIN } else { WINDOW_MS_MAX };
             for bucket in wide.chunk_by(|a, b| a / window == b / window) {
                 let end = bucket.first().map_or(0, |at| (at / window + 1).saturating_mul(window));
                 tree.insert(model, &end.to_be_bytes());

@@ -93,6 +93,11 @@ impl Model {
         self.allocator.usable(len)
     }
 
+    /// Bytes left of a block for `from` bytes that was shrunk to `len`.
+    pub(crate) fn shrunk(&self, from: u64, len: u64) -> u64 {
+        self.allocator.shrunk(from, len)
+    }
+
     /// Allocation of a string of its own.
     pub(crate) fn usable_sds(&self, len: u64) -> u64 {
         match usize::try_from(len).ok().and_then(|len| self.sds.get(len)) {

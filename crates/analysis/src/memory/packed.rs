@@ -77,10 +77,10 @@ pub(crate) fn listpack_entry_len(int: Option<i64>, len: u64) -> u64 {
     };
     value_len
         + match value_len {
-            ..0x80 => 1,
-            ..0x3fff => 2,
-            ..0x1f_ffff => 3,
-            ..0xfff_ffff => 4,
+            0..0x80 => 1,
+            0x80..0x3fff => 2,
+            0x3fff..0x1f_ffff => 3,
+            0x1f_ffff..0xfff_ffff => 4,
             _ => 5,
         }
 }
@@ -105,8 +105,8 @@ fn ziplist_value_len(int: Option<i64>, len: u64) -> u64 {
 pub(crate) fn ziplist_estimate(len: u64) -> u64 {
     let prevlen = if len < 254 { 1 } else { 5 };
     let encoding = match len {
-        ..0x40 => 1,
-        ..0x4000 => 2,
+        0..0x40 => 1,
+        0x40..0x4000 => 2,
         _ => 5,
     };
     len + prevlen + encoding

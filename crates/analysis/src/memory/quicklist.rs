@@ -29,8 +29,8 @@ pub(crate) struct ListSizer {
     source: Source,
     /// The node being filled.
     open: Option<Node>,
-    /// The only node, if there is one and it is packed: its bytes and elements.
-    single: Option<(u64, u64)>,
+    /// The only node, if there is one and it is packed: cost and length of its blob, elements.
+    single: Option<(Cost, u64, u64)>,
     /// The last `list-compress-depth` nodes, uncompressed and compressed.
     tail: VecDeque<(Cost, Cost)>,
 }
@@ -51,6 +51,8 @@ enum Node {
     Kept { len: u64, compressed_len: Option<u64>, count: u64 },
     /// A blob that is built again.
     Built { blob: Repacked, count: u64 },
+    /// The same, made of a ziplist of `old_len` bytes.
+    Converted { blob: Repacked, count: u64, old_len: u64 },
 }
 
 impl ListSizer {
@@ -73,7 +75,8 @@ impl ListSizer {
                     let len = (*len).min(LEN_MAX);
                     Node::Kept { len, compressed_len: *compressed_len, count: 0 }
                 } else {
-                    Node::Built { blob: Repacked::new(model.rules.packed), count: 0 }
+                    let old_len = (*len).min(LEN_MAX);
+                    Node::Converted { blob: Repacked::new(model.rules.packed), count: 0, old_len }
                 });
             }
             Part::PlainNode { len, compressed_len } => {
@@ -92,7 +95,7 @@ impl ListSizer {
         }
         match &mut self.open {
             Some(Node::Kept { count, .. }) => *count += 1,
-            Some(Node::Built { blob, count }) => {
+            Some(Node::Built { blob, count } | Node::Converted { blob, count, .. }) => {
                 *count += 1;
                 blob.push(item);
             }
@@ -127,30 +130,35 @@ impl ListSizer {
     /// A node that is one element; before there were such, a blob of one entry.
     fn plain_node(&mut self, model: &Model, len: u64, compressed_len: Option<u64>) {
         match model.rules.packed {
-            Packed::Listpack => self.add(model, len, compressed_len),
+            Packed::Listpack => self.add(model, model.blob(len), len, compressed_len),
             Packed::Ziplist | Packed::Zipmap | Packed::Intset => {
                 let mut blob = Repacked::new(model.rules.packed);
                 blob.push(&Str { len, text: offkey_rdb::Text::Long });
-                self.add(model, blob.len(), None);
+                self.add(model, model.blob(blob.len()), blob.len(), None);
             }
         }
         self.single = None;
     }
 
     fn close(&mut self, model: &Model) {
-        let (len, compressed_len, count) = match self.open.take() {
-            None => return,
-            Some(Node::Kept { len, compressed_len, count }) => (len, compressed_len, count),
-            Some(Node::Built { blob, count }) => (blob.len(), None, count),
+        let Some(node) = self.open.take() else { return };
+        let (blob, len, compressed_len, count) = match node {
+            Node::Kept { len, compressed_len, count } => {
+                (model.blob(len), len, compressed_len, count)
+            }
+            Node::Built { blob, count } => (model.blob(blob.len()), blob.len(), None, count),
+            Node::Converted { blob, count, old_len } => {
+                (model.converted_blob(old_len, blob.len()), blob.len(), None, count)
+            }
         };
-        self.add(model, len, compressed_len);
-        self.single = (self.nodes == 1).then_some((len, count));
+        self.add(model, blob, len, compressed_len);
+        self.single = (self.nodes == 1).then_some((blob, len, count));
     }
 
     /// Adds a node; compressed are those that have `list-compress-depth` nodes on either side.
-    fn add(&mut self, model: &Model, len: u64, compressed_len: Option<u64>) {
+    fn add(&mut self, model: &Model, blob: Cost, len: u64, compressed_len: Option<u64>) {
         let node = model.counted_struct(model.rules.list.node_len);
-        let plain = node + model.blob(len);
+        let plain = node + blob;
         let lzf_len = compressed_len
             .map(|compressed_len| compressed_len.min(LEN_MAX))
             .filter(|c| len >= COMPRESS_LEN_MIN && c + COMPRESS_SAVE_MIN < len);
@@ -185,12 +193,12 @@ impl ListSizer {
         let (len_max, count_max) = model.list_node_limits();
         let may_be_listpack =
             model.rules.list.listpack && self.source != Source::Elements { may_be_listpack: false };
-        if let Some((len, count)) = self.single
+        if let Some((blob, len, count)) = self.single
             && may_be_listpack
             && len <= len_max
             && count <= count_max
         {
-            let cost = object.head + object.object + model.blob(len);
+            let cost = object.head + object.object + blob;
             return (Encoding::Listpack, self.count, cost);
         }
         let fixed = object.object + model.counted_struct(model.rules.list.quicklist_len);

@@ -100,6 +100,13 @@ impl Model {
         Cost { bytes, usage: if self.rules.blob_usage_rounded { bytes } else { len } }
     }
 
+    /// A listpack made of a ziplist: it was given the ziplist's length, filled and shrunk
+    /// (`lpNew`, `lpShrinkToFit`).
+    pub(crate) fn converted_blob(&self, ziplist_len: u64, len: u64) -> Cost {
+        let bytes = self.shrunk(ziplist_len, len);
+        Cost { bytes, usage: if self.rules.blob_usage_rounded { bytes } else { len } }
+    }
+
     /// A struct that `MEMORY USAGE` counts by its `sizeof`, from 8.4 on as allocated.
     pub(crate) fn counted_struct(&self, len: u64) -> Cost {
         let bytes = self.usable(len);

@@ -22,14 +22,14 @@ const TEMPLATE_LEN: u64 = 80;
 
 /// The templates of a file and how many keys use each.
 ///
-/// [`Templates::define`] is called at each [`offkey_rdb::Entry::HashTemplate`], then the
-/// template's names are visited. In a first pass all values are visited as well, which counts
-/// the keys; without it templates cost their keys nothing in `memory_usage`.
+/// At each [`offkey_rdb::Entry::HashTemplate`] the template's names are visited with what
+/// [`Templates::define`] returns. In a first pass over the file `Templates` itself visits all
+/// values, which counts the keys; without that pass templates cost their keys nothing in
+/// `memory_usage`.
 #[derive(Debug, Clone, Default)]
 pub struct Templates {
     allocator: Allocator,
     by_id: BTreeMap<u64, Template>,
-    current: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,14 +49,13 @@ impl Templates {
         Self { allocator, ..Self::default() }
     }
 
-    /// Begins the template `id`, whose fields are visited next; one already known is left.
-    pub fn define(&mut self, id: u64) {
-        self.current = None;
-        if self.by_id.len() < Self::COUNT_MAX && !self.by_id.contains_key(&id) {
-            let loaded_id = self.by_id.len() as u64;
+    /// Begins the template `id`; the visitor returned takes its field names.
+    pub fn define(&mut self, id: u64) -> impl Visit {
+        let loaded_id = self.by_id.len() as u64;
+        if self.by_id.len() < Self::COUNT_MAX {
             self.by_id.insert(id, Template { loaded_id, ..Template::default() });
-            self.current = Some(id);
         }
+        TemplateFields { allocator: self.allocator, template: self.by_id.get_mut(&id) }
     }
 
     /// Whether the file has any.
@@ -65,32 +64,45 @@ impl Templates {
     }
 
     /// Memory of all templates.
-    pub fn bytes(&self) -> u64 {
-        self.by_id.values().map(|t| TEMPLATE_LEN + t.len).fold(0, u64::saturating_add)
+    pub(crate) fn bytes(&self) -> u64 {
+        self.by_id.values().map(Template::bytes).fold(0, u64::saturating_add)
     }
 
+    /// What one key that uses the template is charged for it.
     fn share(&self, id: u64) -> u64 {
         let template = self.by_id.get(&id).copied().unwrap_or_default();
-        (TEMPLATE_LEN + template.len).checked_div(template.keys).unwrap_or(0)
+        template.bytes().checked_div(template.keys).unwrap_or(0)
     }
 }
 
+impl Template {
+    fn bytes(&self) -> u64 {
+        TEMPLATE_LEN + self.len
+    }
+}
+
+/// Counts the keys of each template.
 impl Visit for Templates {
     fn part(&mut self, part: Part<'_>) {
-        match part {
-            Part::Field(field) => {
-                if let Some(template) = self.current.and_then(|id| self.by_id.get_mut(&id)) {
-                    let len = SdsLimits::Allocation.alloc_len(field.len.min(LEN_MAX));
-                    let len = 8 + self.allocator.usable(len);
-                    template.len = template.len.saturating_add(len);
-                }
-            }
-            Part::Template { id } => {
-                if let Some(template) = self.by_id.get_mut(&id) {
-                    template.keys += 1;
-                }
-            }
-            _ => {}
+        if let Part::Template { id } = part
+            && let Some(template) = self.by_id.get_mut(&id)
+        {
+            template.keys += 1;
+        }
+    }
+}
+
+/// Adds up a template's field names.
+struct TemplateFields<'a> {
+    allocator: Allocator,
+    template: Option<&'a mut Template>,
+}
+
+impl Visit for TemplateFields<'_> {
+    fn part(&mut self, part: Part<'_>) {
+        if let (Part::Field(field), Some(template)) = (part, &mut self.template) {
+            let len = SdsLimits::Allocation.alloc_len(field.len.min(LEN_MAX));
+            template.len = template.len.saturating_add(8 + self.allocator.usable(len));
         }
     }
 }

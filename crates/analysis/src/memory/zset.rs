@@ -109,7 +109,11 @@ impl ZsetSizer {
             Packed::Listpack => Encoding::Listpack,
             Packed::Ziplist | Packed::Zipmap | Packed::Intset => Encoding::Ziplist,
         };
-        (encoding, self.count, object.head + object.object + model.blob(len))
+        let blob = match self.form {
+            Form::Packed { len: old_len, .. } => model.converted_blob(old_len, len),
+            Form::Members { .. } => model.blob(len),
+        };
+        (encoding, self.count, object.head + object.object + blob)
     }
 
     fn skiplist(&self, model: &Model, object: ObjectCost) -> Cost {

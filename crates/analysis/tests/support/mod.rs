@@ -1,12 +1,15 @@
-//! Reads an RDB file into rows of sizes, and what a real server said of the same file.
+//! Reads an RDB file into rows of sizes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where its data is not as it should be"
+)]
 
-use std::collections::HashMap;
+pub(crate) mod truth;
+
 use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::Path;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use offkey_analysis::memory::{
     Allocator, Config, DbCounts, Model, OverheadLine, Profile, Sizer, Sizes,
 };
@@ -36,8 +39,6 @@ pub(crate) struct Scan {
     pub(crate) profile: String,
     pub(crate) rows: Vec<Row>,
     pub(crate) overhead: Vec<OverheadLine>,
-    /// Milliseconds since 1970.
-    pub(crate) created_at_ms: i64,
 }
 
 /// A [`Sizer`] that also tells a module's type.
@@ -55,42 +56,50 @@ impl Visit for Visitor<'_, '_> {
     }
 }
 
+/// What a database holds, by the file's announcement and by its keys.
+#[derive(Debug, Default)]
+struct Db {
+    announced: DbCounts,
+    counted: DbCounts,
+    slots: Vec<DbCounts>,
+}
+
 /// What stands before the first database.
 struct Preamble {
     model: Model,
-    created_at_ms: i64,
     profile: Profile,
 }
 
 pub(crate) fn scan(path: &Path, server: &Server) -> Scan {
-    let Preamble { mut model, created_at_ms, profile } = preamble(path, server);
+    let Preamble { mut model, profile } = preamble(path, server);
     if !model.templates.is_empty() {
         count_template_keys(path, &mut model);
     }
-    let mut scan = Scan { profile: profile.to_string(), created_at_ms, ..Scan::default() };
+    let mut scan = Scan { profile: profile.to_string(), ..Scan::default() };
     let mut sizer = Sizer::new(&model);
     let mut reader = reader(path);
-    let mut dbs: Vec<(u64, DbCounts, Vec<DbCounts>)> = Vec::new();
+    let mut dbs: Vec<Db> = Vec::new();
     loop {
         let entry = reader.next_entry().unwrap();
         match entry {
             Entry::End(_) => break,
-            Entry::SelectDb(db) => dbs.push((db, DbCounts::default(), Vec::new())),
+            Entry::SelectDb(_) => dbs.push(Db::default()),
             Entry::ResizeDb { key_count, expire_count } => {
-                let counts = &mut dbs.last_mut().unwrap().1;
-                (counts.keys, counts.expires) = (key_count, expire_count);
+                let announced =
+                    DbCounts { keys: key_count, expires: expire_count, expiring_hashes: 0 };
+                dbs.last_mut().unwrap().announced = announced;
             }
             Entry::SlotInfo { key_count, expire_count, .. } => {
                 let counts =
                     DbCounts { keys: key_count, expires: expire_count, expiring_hashes: 0 };
-                dbs.last_mut().unwrap().2.push(counts);
+                dbs.last_mut().unwrap().slots.push(counts);
             }
             Entry::Aux { name: b"slot-info", value } => {
                 let text = String::from_utf8_lossy(value).into_owned();
                 let numbers: Vec<u64> = text.split(',').map(|n| n.parse().unwrap()).collect();
                 let expiring_hashes = numbers.get(3).copied().unwrap_or(0);
                 let counts = DbCounts { keys: numbers[1], expires: numbers[2], expiring_hashes };
-                dbs.last_mut().unwrap().2.push(counts);
+                dbs.last_mut().unwrap().slots.push(counts);
             }
             Entry::Key(key) => {
                 sizer.begin(&key);
@@ -98,10 +107,11 @@ pub(crate) fn scan(path: &Path, server: &Server) -> Scan {
                 let end = reader.value(&mut visitor).unwrap();
                 let object_type = object_type(&key, visitor.module);
                 let sizes = sizer.finish(end.serialized_len);
-                if key.rdb_type == offkey_rdb::RdbType::ValkeyHash2
-                    && let Some((_, counts, _)) = dbs.last_mut()
-                {
-                    counts.expiring_hashes += 1;
+                if let Some(db) = dbs.last_mut() {
+                    db.counted.keys += 1;
+                    db.counted.expires += u64::from(key.expire_at_ms.is_some());
+                    let expires = key.rdb_type == offkey_rdb::RdbType::ValkeyHash2;
+                    db.counted.expiring_hashes += u64::from(expires);
                 }
                 let name = reader.key().to_vec();
                 let expire_at_ms = key.expire_at_ms;
@@ -110,8 +120,13 @@ pub(crate) fn scan(path: &Path, server: &Server) -> Scan {
             _ => {}
         }
     }
-    for (_, counts, slots) in &dbs {
-        scan.overhead.extend(counts.overhead(&model, slots));
+    for db in &dbs {
+        let counts = DbCounts {
+            keys: db.announced.keys.max(db.counted.keys),
+            expires: db.announced.expires.max(db.counted.expires),
+            ..db.counted
+        };
+        scan.overhead.extend(counts.overhead(&model, &db.slots));
     }
     scan.overhead.extend(model.template_overhead());
     scan
@@ -132,8 +147,7 @@ fn object_type(key: &Key, module: Option<ModuleId>) -> String {
 fn preamble(path: &Path, server: &Server) -> Preamble {
     let mut reader = reader(path);
     let header = reader.header();
-    let (mut valkey, mut version, mut created_at_ms) =
-        (header.flavor == Flavor::Valkey, String::new(), 0);
+    let (mut valkey, mut version) = (header.flavor == Flavor::Valkey, String::new());
     loop {
         match reader.next_entry().unwrap() {
             Entry::Aux { name: b"redis-ver", value } => {
@@ -142,10 +156,6 @@ fn preamble(path: &Path, server: &Server) -> Preamble {
             Entry::Aux { name: b"valkey-ver", value } => {
                 version = String::from_utf8_lossy(value).into_owned();
                 valkey = true;
-            }
-            Entry::Aux { name: b"ctime", value } => {
-                let seconds: i64 = String::from_utf8_lossy(value).parse().unwrap();
-                created_at_ms = seconds * 1000;
             }
             Entry::Aux { .. }
             | Entry::ModuleAux { .. }
@@ -158,7 +168,7 @@ fn preamble(path: &Path, server: &Server) -> Preamble {
         server.profile.unwrap_or_else(|| Profile::for_server(valkey, &version, header.version));
     let mut model = Model::new(profile, server.allocator, server.config.clone());
     define_templates(path, &mut model);
-    Preamble { model, created_at_ms, profile }
+    Preamble { model, profile }
 }
 
 fn define_templates(path: &Path, model: &mut Model) {
@@ -166,8 +176,7 @@ fn define_templates(path: &Path, model: &mut Model) {
     loop {
         match reader.next_entry().unwrap() {
             Entry::HashTemplate { id, .. } => {
-                model.templates.define(id);
-                reader.value(&mut model.templates).unwrap();
+                reader.value(&mut model.templates.define(id)).unwrap();
             }
             Entry::SelectDb(_) | Entry::End(_) => return,
             _ => {}
@@ -187,49 +196,4 @@ fn count_template_keys(path: &Path, model: &mut Model) {
             _ => {}
         }
     }
-}
-
-/// What the server said of a key after it had loaded the file.
-#[derive(Debug, Clone, serde::Deserialize)]
-pub(crate) struct Truth {
-    pub(crate) db: u64,
-    pub(crate) key: String,
-    pub(crate) r#type: String,
-    pub(crate) encoding: Option<String>,
-    pub(crate) memory_loaded: Option<u64>,
-    pub(crate) count: Option<u64>,
-    #[serde(default)]
-    pub(crate) expired: bool,
-}
-
-/// Truth by database and key, without keys that expired before they were loaded.
-pub(crate) fn truth(path: &Path) -> HashMap<(u64, Vec<u8>), Truth> {
-    let file = File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut text = String::new();
-    BufReader::new(flate2::read::MultiGzDecoder::new(file)).read_to_string(&mut text).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str::<Truth>(line).unwrap())
-        .filter(|truth| !truth.expired)
-        .map(|truth| ((truth.db, BASE64_STANDARD.decode(&truth.key).unwrap()), truth))
-        .collect()
-}
-
-/// A JSON line as `sizes.py` reads it.
-pub(crate) fn json_line(row: &Row) -> String {
-    let mut line = serde_json::json!({
-        "db": row.db,
-        "type": row.object_type,
-        "encoding": row.sizes.encoding.to_string(),
-        "num_of_elem": row.sizes.num_of_elem,
-        "bytes": row.sizes.bytes,
-        "memory_usage": row.sizes.memory_usage,
-    });
-    match std::str::from_utf8(&row.name) {
-        Ok(name) => line["key"] = name.into(),
-        Err(_) => line["key_base64"] = BASE64_STANDARD.encode(&row.name).into(),
-    }
-    if let Some(at_ms) = row.expire_at_ms {
-        line["expire_at_ms"] = at_ms.into();
-    }
-    line.to_string()
 }
