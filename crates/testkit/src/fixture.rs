@@ -1,0 +1,130 @@
+//! Files made by real servers, and what the server said of them.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+
+/// The path of a file of this repository.
+pub fn repo_path(relative: impl AsRef<Path>) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(relative)
+}
+
+/// The path of a file kept beside the repository, if it is there.
+pub fn shared_path(relative: impl AsRef<Path>) -> Option<PathBuf> {
+    Some(repo_path("../shared").join(relative)).filter(|path| path.exists())
+}
+
+/// A file and where it lies.
+#[derive(Debug)]
+pub struct Fixture {
+    /// The RDB file.
+    pub path: PathBuf,
+    /// What the server said of its keys.
+    pub truth: Vec<Truth>,
+}
+
+impl Fixture {
+    /// The fixtures of `testdata/`.
+    pub fn small() -> Vec<Self> {
+        let with_truth = |path: PathBuf| {
+            let text = fs::read_to_string(path.with_extension("json")).unwrap();
+            let answers: Answers = serde_json::from_str(&text).unwrap();
+            Self { truth: answers.keys, path }
+        };
+        rdb_files(&repo_path("testdata")).into_iter().map(with_truth).collect()
+    }
+}
+
+/// What the server said of one key.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Truth {
+    /// Database.
+    pub db: u64,
+    #[serde(deserialize_with = "base64_bytes")]
+    /// Name.
+    pub key: Vec<u8>,
+    /// Answer of `TYPE`.
+    #[serde(rename = "type")]
+    pub object_type: String,
+    /// Answer of `OBJECT ENCODING` after loading the file.
+    #[serde(default)]
+    pub encoding: Option<String>,
+    /// Elements; bytes of a string; 1 for a module value.
+    #[serde(default)]
+    pub count: Option<u64>,
+    /// Expiry in milliseconds since 1970, -1 without, `None` where the server cannot tell.
+    #[serde(default)]
+    pub pexpireat: Option<i64>,
+    /// The same, computed from the time left.
+    #[serde(default)]
+    pub pexpireat_approx: Option<i64>,
+    /// Seconds since the last access, as the file says.
+    #[serde(default)]
+    pub idle: Option<u64>,
+    /// Access counter, as the file says.
+    #[serde(default)]
+    pub freq: Option<u8>,
+    /// Cluster slot.
+    #[serde(default)]
+    pub slot: Option<u64>,
+    /// Node of the cluster that holds it.
+    #[serde(default)]
+    pub node: Option<u64>,
+    /// Answer of `MEMORY USAGE key SAMPLES 0` after loading the file.
+    #[serde(default, alias = "memory_loaded")]
+    pub memory_usage: Option<u64>,
+    /// Already expired when the file was written, so that the server dropped it.
+    #[serde(default)]
+    pub expired: bool,
+}
+
+/// The file beside a fixture of `testdata/`.
+#[derive(Deserialize)]
+struct Answers {
+    keys: Vec<Truth>,
+}
+
+fn base64_bytes<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<u8>, D::Error> {
+    let text = String::deserialize(input)?;
+    BASE64_STANDARD.decode(text).map_err(serde::de::Error::custom)
+}
+
+/// Every fixture: those of `testdata/` and, where they are at hand, the big ones of
+/// `../shared/rdb/`.
+pub fn fixtures() -> Vec<Fixture> {
+    let mut fixtures = Fixture::small();
+    for path in shared_path("rdb").iter().flat_map(|dir| rdb_files(dir)) {
+        let text = path.to_string_lossy().into_owned();
+        // The nodes of a cluster share one file, whose lines name the node.
+        let (base, node) = match text.rsplit_once("-node") {
+            Some((base, node)) => (base, node.trim_end_matches(".rdb").parse().ok()),
+            None => (text.trim_end_matches(".rdb"), None),
+        };
+        let mut truth = truth_lines(&gunzip(Path::new(&format!("{base}.truth.jsonl.gz"))));
+        truth.retain(|line| node.is_none() || line.node == node);
+        fixtures.push(Fixture { path, truth });
+    }
+    fixtures
+}
+
+fn rdb_files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == "rdb")).collect();
+    files.sort();
+    files
+}
+
+fn truth_lines(text: &str) -> Vec<Truth> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn gunzip(path: &Path) -> String {
+    let file = fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    text
+}

@@ -1,0 +1,421 @@
+//! Files of random keys, with the truth about each.
+
+use std::mem;
+
+use crate::encoder::{StringForm, canonical_integer};
+use crate::file::RdbFile;
+use crate::rng::Rng;
+use crate::stream::{Consumer, Group, Producer, Stream, StreamEntry, StreamId, StreamVersion};
+use crate::value::{self, ExpiringField, Slot, Value};
+
+/// Whose file of which version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Redis, RDB version 1 to 15.
+    Redis(u16),
+    /// Valkey, RDB version 80.
+    Valkey(u16),
+}
+
+impl Dialect {
+    /// One of each version that differs from the one before.
+    pub const ALL: &[Dialect] = &[
+        Dialect::Redis(1),
+        Dialect::Redis(2),
+        Dialect::Redis(6),
+        Dialect::Redis(7),
+        Dialect::Redis(8),
+        Dialect::Redis(9),
+        Dialect::Redis(10),
+        Dialect::Redis(11),
+        Dialect::Redis(12),
+        Dialect::Redis(13),
+        Dialect::Redis(15),
+        Dialect::Valkey(80),
+    ];
+
+    /// The version whose records this dialect has, in Redis' numbers.
+    fn level(self) -> u16 {
+        match self {
+            Dialect::Redis(version) => version,
+            Dialect::Valkey(_) => 11,
+        }
+    }
+
+    /// The type bytes that a server writes in this dialect.
+    pub fn types(self) -> Vec<u8> {
+        /// Type, and the first and the last RDB version of Redis that has it.
+        const SPANS: &[(u8, u16, u16)] = &[
+            (0, 1, 15),
+            (1, 1, 6),
+            (2, 1, 15),
+            (3, 1, 7),
+            (4, 1, 15),
+            (5, 8, 15),
+            (7, 8, 15),
+            (9, 2, 2),
+            (10, 2, 6),
+            (11, 2, 15),
+            (12, 2, 9),
+            (13, 6, 9),
+            (14, 7, 9),
+            (15, 9, 9),
+            (16, 10, 15),
+            (17, 10, 15),
+            (18, 10, 15),
+            (19, 10, 10),
+            (20, 11, 15),
+            (21, 11, 12),
+            (24, 12, 15),
+            (25, 12, 15),
+            (26, 13, 14),
+            (27, 15, 15),
+            (28, 15, 15),
+            (30, 15, 15),
+            (32, 15, 15),
+        ];
+        let spans =
+            SPANS.iter().filter(|(_, first, last)| (*first..=*last).contains(&self.level()));
+        let mut types: Vec<_> = spans.map(|span| span.0).collect();
+        if matches!(self, Dialect::Valkey(_)) {
+            types.push(22);
+        }
+        types
+    }
+}
+
+/// The truth about one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// Database.
+    pub db: u64,
+    /// Name.
+    pub key: Vec<u8>,
+    /// The byte before it.
+    pub type_byte: u8,
+    /// What the server's `TYPE` answers.
+    pub object_type: &'static str,
+    /// Elements; bytes of a string; 1 for a module value.
+    pub count: u64,
+    /// Expiry in milliseconds since 1970.
+    pub expire_at_ms: Option<i64>,
+    /// Seconds since the last access.
+    pub idle_seconds: Option<u64>,
+    /// Access counter.
+    pub freq: Option<u8>,
+    /// Offset of the byte after its record.
+    pub end: u64,
+}
+
+/// A file and the truth about it.
+#[derive(Debug, Clone)]
+pub struct Keyspace {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// Its keys in order.
+    pub keys: Vec<Expected>,
+}
+
+const TEMPLATES: &[&[&str]] = &[&["name", "email", "age"], &["only"]];
+
+impl Keyspace {
+    /// Makes a file of `key_count` keys of every type of the dialect in turn.
+    pub fn generate(seed: u64, dialect: Dialect, key_count: usize) -> Self {
+        let rng = &mut Rng::new(seed);
+        let mut file = match dialect {
+            Dialect::Redis(version) => RdbFile::redis(version),
+            Dialect::Valkey(version) => RdbFile::valkey(version),
+        };
+        write_preface(&mut file, dialect, rng);
+        let types = dialect.types();
+        let mut keys = Vec::with_capacity(key_count);
+        let mut db = 0;
+        for number in 0..key_count {
+            if number == 0 || rng.one_in(key_count / 3 + 1) {
+                db = if number == 0 { 0 } else { db + rng.between(1, 4) as u64 };
+                file.select_db(db);
+                if dialect.level() >= 7 {
+                    file.resize_db(key_count as u64, 0);
+                }
+            }
+            let type_byte = types[number % types.len()];
+            let (expire_at_ms, idle_seconds, freq) = write_attributes(&mut file, dialect, rng);
+            let value = random_value(type_byte, dialect, rng);
+            let key = random_name(rng, number);
+            file.key(&key, &value);
+            keys.push(Expected {
+                db,
+                key,
+                type_byte,
+                object_type: value.object_type,
+                count: value.count,
+                expire_at_ms,
+                idle_seconds,
+                freq,
+                end: file.len() as u64,
+            });
+        }
+        Self { bytes: file.finish(), keys }
+    }
+}
+
+fn write_preface(file: &mut RdbFile, dialect: Dialect, rng: &mut Rng) {
+    let level = dialect.level();
+    if level >= 7 {
+        let name = if matches!(dialect, Dialect::Valkey(_)) { "valkey-ver" } else { "redis-ver" };
+        file.aux(name, "9.9.9").aux("redis-bits", "64").aux("ctime", "1700000000");
+    }
+    if level >= 9 && rng.one_in(2) {
+        file.module_aux("some-aux1", 2, &value::module_data(&rng.text(30)));
+    }
+    if level >= 10 {
+        file.function("#!lua name=lib\nredis.register_function('f', function() return 1 end)");
+    }
+    if dialect == Dialect::Redis(15) {
+        for (id, fields) in TEMPLATES.iter().enumerate() {
+            file.hash_template(id as u64, fields);
+        }
+    }
+}
+
+fn write_attributes(
+    file: &mut RdbFile,
+    dialect: Dialect,
+    rng: &mut Rng,
+) -> (Option<i64>, Option<u64>, Option<u8>) {
+    let mut expire_at_ms = None;
+    if rng.one_in(4) {
+        let seconds = 1_600_000_000 + rng.below(500_000_000) as i32;
+        let ms = i64::from(seconds) * 1000;
+        expire_at_ms = Some(ms);
+        if dialect.level() < 3 {
+            file.expire_at_seconds(seconds);
+        } else {
+            file.expire_at_ms(ms);
+        }
+    }
+    let (mut idle, mut freq) = (None, None);
+    if dialect.level() >= 9 && rng.one_in(4) {
+        if rng.one_in(2) {
+            idle = Some(rng.bits() >> rng.between(30, 63));
+            file.idle(idle.unwrap());
+        } else {
+            freq = Some(rng.bits() as u8);
+            file.freq(freq.unwrap());
+        }
+    }
+    if dialect == Dialect::Redis(15) && rng.one_in(8) {
+        let data = value::module_data(&rng.text(40));
+        file.key_meta(&[(7, &data)]);
+    }
+    (expire_at_ms, idle, freq)
+}
+
+/// A name that no other number gets, now and then long, binary or an integer.
+fn random_name(rng: &mut Rng, number: usize) -> Vec<u8> {
+    match rng.below(8) {
+        0 => number.to_string().into_bytes(),
+        1 => [number.to_string().as_bytes(), b":\x00\xff\r\n\x1b"].concat(),
+        2 => [&rng.text(100), number.to_string().as_bytes()].concat(),
+        _ => {
+            format!("{}:{number}:{}", rng.pick(&["user", "order", "session"]), rng.below(10)).into()
+        }
+    }
+}
+
+fn random_text(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(8) {
+        0 => Vec::new(),
+        1 | 2 => rng.integer().to_string().into_bytes(),
+        3 => {
+            let len = rng.between(21, 400);
+            rng.text(len)
+        }
+        4 => {
+            let len = *rng.pick(&[62, 63, 64, 65, 127, 128, 253, 254, 255, 4095, 4096]);
+            rng.bytes(len)
+        }
+        _ => {
+            let len = rng.between(1, 30);
+            rng.bytes(len)
+        }
+    }
+}
+
+/// So many strings that no two are equal.
+fn distinct_texts(rng: &mut Rng, count: usize) -> Vec<Vec<u8>> {
+    let mut texts: Vec<_> = (0..count).map(|_| random_text(rng)).collect();
+    texts.sort();
+    texts.dedup();
+    texts
+}
+
+fn random_string(rng: &mut Rng) -> Value {
+    let text = random_text(rng);
+    let form = match rng.below(6) {
+        0 if text.len() < 0x40 => StringForm::Len6,
+        1 if text.len() < 0x4000 => StringForm::Len14,
+        2 => StringForm::Len32,
+        3 => StringForm::Len64,
+        4 if !text.is_empty() && canonical_integer(&text).is_none() => StringForm::Lzf,
+        _ => return value::string(text),
+    };
+    value::string_as(form, text)
+}
+
+fn random_value(type_byte: u8, dialect: Dialect, rng: &mut Rng) -> Value {
+    let count = if rng.one_in(10) { rng.between(100, 400) } else { rng.between(1, 20) };
+    let texts = distinct_texts(rng, count);
+    let pairs: Vec<_> = texts.iter().map(|text| (text.clone(), random_text(rng))).collect();
+    match (type_byte, dialect) {
+        (0, _) => random_string(rng),
+        (1, _) => value::list(&texts),
+        (2, _) => value::set(&texts),
+        (3, _) => value::zset(&scored(rng, texts)),
+        (4, _) => value::hash(&pairs),
+        (5, _) => value::zset_2(&scored(rng, texts)),
+        (7, _) => value::module_2("some-type", 3, &random_text(rng)),
+        (9, _) => value::hash_zipmap(&pairs),
+        (10, _) => value::list_ziplist(&texts),
+        (11, _) => {
+            let mut members: Vec<_> = (0..count).map(|_| rng.integer()).collect();
+            members.sort_unstable();
+            members.dedup();
+            value::set_intset(&members)
+        }
+        (12, _) => value::zset_ziplist(&scored(rng, texts)),
+        (13, _) => value::hash_ziplist(&pairs),
+        (14, _) => value::list_quicklist(&texts, rng.between(1, 30)),
+        (15, _) => value::stream(&random_stream(rng), StreamVersion::V1),
+        (16, _) => value::hash_listpack(&pairs),
+        (17, _) => value::zset_listpack(&scored(rng, texts)),
+        (18, _) => value::list_quicklist_2(&texts, rng.between(1, 30), 300),
+        (19, _) => value::stream(&random_stream(rng), StreamVersion::V2),
+        (20, _) => value::set_listpack(&texts),
+        (21, _) => value::stream(&random_stream(rng), StreamVersion::V3),
+        (22, Dialect::Redis(_)) => value::hash_metadata_pre_ga(&expiring(rng, pairs)),
+        (22, Dialect::Valkey(_)) => value::valkey_hash_2(&expiring(rng, pairs)),
+        (23, _) => value::hash_listpack_ex_pre_ga(&expiring(rng, pairs)),
+        (24, _) => value::hash_metadata(&expiring(rng, pairs)),
+        (25, _) => value::hash_listpack_ex(&expiring(rng, pairs)),
+        (26, _) => value::stream(&random_stream(rng), StreamVersion::V4),
+        (27, _) => value::stream(&random_stream(rng), StreamVersion::V5),
+        (28, _) => random_array(rng, texts),
+        (30, _) | (32, _) => {
+            let template = rng.below(TEMPLATES.len());
+            let values: Vec<_> = TEMPLATES[template].iter().map(|_| random_text(rng)).collect();
+            if type_byte == 30 {
+                value::hash_template_listpack(template as u64, &values)
+            } else {
+                value::hash_template_array(template as u64, &values)
+            }
+        }
+        _ => panic!("no generator for type {type_byte}"),
+    }
+}
+
+fn scored(rng: &mut Rng, members: Vec<Vec<u8>>) -> Vec<(Vec<u8>, f64)> {
+    const EDGES: &[f64] = &[0.0, -0.0, 1.5, -1e300, 5e-324, f64::INFINITY, f64::NEG_INFINITY];
+    let mut score = || match rng.below(3) {
+        0 => *rng.pick(EDGES),
+        1 => rng.below(1000) as f64,
+        _ => rng.below(1_000_000) as f64 / 64.0,
+    };
+    members.into_iter().map(|member| (member, score())).collect()
+}
+
+fn expiring(rng: &mut Rng, pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<ExpiringField<Vec<u8>>> {
+    let mut expire = || rng.one_in(2).then(|| 1_900_000_000_000 + rng.below(1 << 36) as u64);
+    pairs.into_iter().map(|(field, text)| (field, text, expire())).collect()
+}
+
+fn random_array(rng: &mut Rng, texts: Vec<Vec<u8>>) -> Value {
+    let mut index = 0;
+    let mut slots = Vec::new();
+    for mut text in texts {
+        let slot = match rng.below(4) {
+            0 => Slot::Integer(rng.integer()),
+            1 => Slot::Float(rng.below(1000) as f64 / 8.0),
+            2 => {
+                text.truncate(7);
+                Slot::SmallString(text)
+            }
+            _ => Slot::String(mem::take(&mut text)),
+        };
+        slots.push((index, slot));
+        index += rng.between(1, 1000) as u64;
+    }
+    let insert_at = rng.one_in(2).then_some(index);
+    value::array(&slots, insert_at)
+}
+
+fn random_stream(rng: &mut Rng) -> Stream {
+    let mut stream = Stream { node_entries_max: rng.between(1, 100), ..Stream::default() };
+    let fields = distinct_texts(rng, 3);
+    let mut id = (1_700_000_000_000, 0);
+    for number in 0..rng.between(1, 60) {
+        let mut pairs: Vec<_> = fields.iter().map(|f| (f.clone(), random_text(rng))).collect();
+        if rng.one_in(3) {
+            pairs.push((b"another".to_vec(), random_text(rng)));
+        }
+        // A server drops a node without live entries.
+        let deleted = number % stream.node_entries_max != 0 && rng.one_in(5);
+        stream.entries.push(StreamEntry { id, pairs, deleted });
+        id = if rng.one_in(2) { (id.0, id.1 + 1) } else { (id.0 + rng.between(1, 99) as u64, 0) };
+    }
+    let ids: Vec<StreamId> = stream.entries.iter().map(|entry| entry.id).collect();
+    stream.groups = (0..rng.below(3)).map(|number| random_group(rng, &ids, number)).collect();
+    if rng.one_in(2) {
+        let messages = ids.iter().take(3).map(|id| (id.1.to_string().into_bytes(), *id)).collect();
+        stream.producers = vec![Producer { name: b"producer".to_vec(), messages }];
+    }
+    stream
+}
+
+fn random_group(rng: &mut Rng, ids: &[StreamId], number: usize) -> Group {
+    let mut group = Group {
+        name: format!("group-{number}").into_bytes(),
+        last_id: *rng.pick(ids),
+        ..Group::default()
+    };
+    for number in 0..rng.below(4) {
+        group.consumers.push(Consumer {
+            name: format!("consumer-{number}").into_bytes(),
+            seen_at_ms: 1_700_000_000_000,
+            pending: Vec::new(),
+        });
+    }
+    for id in ids {
+        match group.consumers.len() {
+            0 => {}
+            _ if rng.one_in(8) => group.nacked.push(*id),
+            count if rng.one_in(3) => group.consumers[rng.below(count)].pending.push(*id),
+            _ => {}
+        }
+    }
+    group
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crc64;
+
+    #[test]
+    fn every_dialect_has_every_of_its_types() {
+        for dialect in Dialect::ALL {
+            let types = dialect.types();
+            let keyspace = Keyspace::generate(1, *dialect, types.len());
+            let written: Vec<_> = keyspace.keys.iter().map(|key| key.type_byte).collect();
+            assert_eq!(written, types, "{dialect:?}");
+            assert_eq!(keyspace.bytes, Keyspace::generate(1, *dialect, types.len()).bytes);
+        }
+    }
+
+    #[test]
+    fn files_end_with_their_checksum() {
+        let bytes = Keyspace::generate(2, Dialect::Redis(12), 50).bytes;
+        let (body, checksum) = bytes.split_last_chunk().unwrap();
+        assert_eq!(u64::from_le_bytes(*checksum), crc64(body));
+    }
+}
