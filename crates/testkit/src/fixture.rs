@@ -4,9 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The path of a file of this repository.
 pub fn repo_path(relative: impl AsRef<Path>) -> PathBuf {
@@ -40,57 +38,73 @@ impl Fixture {
 }
 
 /// What the server said of one key.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Truth {
     /// Database.
     pub db: u64,
-    #[serde(deserialize_with = "base64_bytes")]
     /// Name.
+    #[serde(with = "base64_text")]
     pub key: Vec<u8>,
     /// Answer of `TYPE`.
     #[serde(rename = "type")]
     pub object_type: String,
     /// Answer of `OBJECT ENCODING` after loading the file.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
     /// Elements; bytes of a string; 1 for a module value.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// Expiry in milliseconds since 1970, -1 without, `None` where the server cannot tell.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pexpireat: Option<i64>,
     /// The same, computed from the time left.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pexpireat_approx: Option<i64>,
     /// Seconds since the last access, as the file says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<u64>,
     /// Access counter, as the file says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freq: Option<u8>,
     /// Cluster slot.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<u64>,
     /// Node of the cluster that holds it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<u64>,
     /// Answer of `MEMORY USAGE key SAMPLES 0` after loading the file.
-    #[serde(default, alias = "memory_loaded")]
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "memory_loaded")]
     pub memory_usage: Option<u64>,
     /// Already expired when the file was written, so that the server dropped it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expired: bool,
+}
+
+impl Truth {
+    /// The truth about a key of database 0 that the server no longer has.
+    pub(crate) fn expired(key: &str, object_type: &str, count: u64, pexpireat: i64) -> Self {
+        Self {
+            db: 0,
+            key: key.into(),
+            object_type: object_type.into(),
+            encoding: None,
+            count: Some(count),
+            pexpireat: Some(pexpireat),
+            pexpireat_approx: None,
+            idle: None,
+            freq: None,
+            slot: None,
+            node: None,
+            memory_usage: None,
+            expired: true,
+        }
+    }
 }
 
 /// The file beside a fixture of `testdata/`.
 #[derive(Deserialize)]
 struct Answers {
     keys: Vec<Truth>,
-}
-
-fn base64_bytes<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<u8>, D::Error> {
-    let text = String::deserialize(input)?;
-    BASE64_STANDARD.decode(text).map_err(serde::de::Error::custom)
 }
 
 /// Every fixture: those of `testdata/` and, where they are at hand, the big ones of
@@ -127,4 +141,21 @@ fn gunzip(path: &Path) -> String {
     let mut text = String::new();
     flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
     text
+}
+
+/// Bytes as base64 text in JSON.
+mod base64_text {
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(&BASE64_STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(input)?;
+        BASE64_STANDARD.decode(text).map_err(D::Error::custom)
+    }
 }

@@ -20,9 +20,11 @@
     reason = "only tests use this crate, and a panic is how a test fails"
 )]
 
+mod ask;
 mod crc64;
 mod encoder;
 mod file;
+mod fill;
 mod fixture;
 mod keyspace;
 mod lzf;
@@ -34,9 +36,11 @@ mod server;
 mod stream;
 pub mod value;
 
+pub use ask::ask;
 pub use crc64::crc64;
 pub use encoder::{Encoder, StringForm};
 pub use file::{RdbFile, module_id};
+pub use fill::{fill, fill_expired};
 pub use fixture::{Fixture, Truth, fixtures, repo_path, shared_path};
 pub use keyspace::{Dialect, Expected, Keyspace};
 pub use lzf::lzf_compress;

@@ -90,8 +90,10 @@ impl Client {
     }
 
     fn reply(&mut self) -> Reply {
-        let mut line = String::new();
-        self.input.read_line(&mut line).unwrap();
+        // An old server's error may quote a key's bytes.
+        let mut line = Vec::new();
+        self.input.read_until(b'\n', &mut line).unwrap();
+        let line = String::from_utf8_lossy(&line);
         let (kind, rest) = line.trim_end().split_at_checked(1).expect("the server closed");
         let number = || rest.parse::<i64>().unwrap();
         match kind {

@@ -43,12 +43,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server on a free port, without persistence of its own accord.
-    pub fn start(program: &Path, options: &[&str]) -> Self {
+    /// Starts a server on a free port, empty or on the file given, which never saves of its
+    /// own accord.
+    pub fn start(program: &Path, options: &[&str], file: Option<&[u8]>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = env::temp_dir().join(format!("offkey-server-{}-{number}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
+        if let Some(bytes) = file {
+            fs::write(dir.join("dump.rdb"), bytes).unwrap();
+        }
         // Between choosing a port and using it another program can take it.
         for _ in 0..5 {
             let mut server = Self::spawn(program, options, &dir);
@@ -69,6 +73,7 @@ impl Server {
             .args(["--databases", "16", "--dir"])
             .arg(dir)
             .args(options)
+            .args(debug_option(program))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -109,6 +114,15 @@ impl Server {
         self.client().run(&[b"SAVE"]);
         self.dir.join("dump.rdb")
     }
+}
+
+/// Redis 7 and Valkey refuse `DEBUG` unless told; older servers do not know the option.
+fn debug_option(program: &Path) -> &'static [&'static str] {
+    let version = Command::new(program).arg("--version").output().unwrap().stdout;
+    let version = String::from_utf8(version).unwrap();
+    let major = version.split_once("v=").and_then(|(_, rest)| rest.split('.').next());
+    let major: u32 = major.unwrap().parse().unwrap();
+    if major >= 7 { &["--enable-debug-command", "local"] } else { &[] }
 }
 
 impl Drop for Server {
