@@ -53,6 +53,7 @@ fn ask_key(client: &mut Client, db: u64, key: Vec<u8>) -> Truth {
         count: count.map(i64::cast_unsigned),
         pexpireat: expires,
         pexpireat_approx: expires.is_none().then_some(approx),
+        ttl: None,
         idle: idle.map(i64::cast_unsigned),
         freq: freq.map(|freq| u8::try_from(freq).unwrap()),
         slot: None,

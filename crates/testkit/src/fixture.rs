@@ -60,6 +60,9 @@ pub struct Truth {
     /// The same, computed from the time left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pexpireat_approx: Option<i64>,
+    /// Seconds left, -1 without expiry: all that a server of before 2.6 can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<i64>,
     /// Seconds since the last access, as the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<u64>,
@@ -91,6 +94,7 @@ impl Truth {
             count: Some(count),
             pexpireat: Some(pexpireat),
             pexpireat_approx: None,
+            ttl: None,
             idle: None,
             freq: None,
             slot: None,
