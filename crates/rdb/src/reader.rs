@@ -380,7 +380,7 @@ fn header<B: Blocks>(input: &mut Input<B>, options: Options) -> Result<Header, E
     let (flavor, digits) = match head {
         [b'R', b'E', b'D', b'I', b'S', digits @ ..] => (Flavor::Redis, digits),
         [b'V', b'A', b'L', b'K', b'E', b'Y', digits @ ..] => (Flavor::Valkey, digits),
-        _ if head.len() < HEADER_LEN && b"REDIS".starts_with(head) => {
+        _ if b"REDIS".starts_with(head) || b"VALKEY".starts_with(head) => {
             return Err(input.truncated(HEADER_LEN as u64));
         }
         _ => {
