@@ -18,6 +18,7 @@ use crate::value::{Value, Workspace, skip_ops};
 
 /// First RDB version that ends with a checksum.
 const CHECKSUM_SINCE: u16 = 5;
+const CHECKSUM_LEN: usize = 8;
 /// Length of the magic and the version.
 const HEADER_LEN: usize = 9;
 
@@ -357,6 +358,14 @@ impl<B: Blocks> Reader<B> {
     fn end(&mut self) -> Result<Entry<'static>, Error> {
         let Header { flavor, version } = self.header;
         if flavor == Flavor::Redis && version < CHECKSUM_SINCE {
+            let at = self.at();
+            // One wrong bit in the version must not do away with the checksum.
+            if self.input.peek_some(CHECKSUM_LEN + 1)?.len() == CHECKSUM_LEN {
+                let reason = format!(
+                    "RDB version {version} has no checksum, but as many bytes as one follow"
+                );
+                return Err(Error::corrupt(at, reason));
+            }
             return Ok(Entry::End(Checksum::Absent));
         }
         let computed = self.input.crc();
