@@ -104,7 +104,7 @@ impl Encoder {
         if score.is_infinite() {
             return self.raw([if score > 0.0 { 254 } else { 255 }]);
         }
-        let text = format!("{score:?}");
+        let text = score_text(score);
         self.raw([text.len() as u8]).raw(text)
     }
 
@@ -112,6 +112,15 @@ impl Encoder {
     pub fn strings<T: AsRef<[u8]>>(&mut self, texts: &[T]) -> &mut Self {
         self.len(texts.len());
         texts.iter().fold(self, |this, text| this.string(text))
+    }
+}
+
+/// A score as text: as an integer where it is one, with an exponent where that is shorter.
+pub(crate) fn score_text(score: f64) -> String {
+    const INTEGERS_EXACT: f64 = 1e15;
+    match score.abs() {
+        1e-5..INTEGERS_EXACT | 0.0 => score.to_string(),
+        _ => format!("{score:?}"),
     }
 }
 

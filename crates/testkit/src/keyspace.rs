@@ -1,7 +1,5 @@
 //! Files of random keys, with the truth about each.
 
-use std::mem;
-
 use crate::encoder::{StringForm, canonical_integer};
 use crate::file::RdbFile;
 use crate::rng::Rng;
@@ -121,27 +119,43 @@ const TEMPLATES: &[&[&str]] = &[&["name", "email", "age"], &["only"]];
 impl Keyspace {
     /// Makes a file of `key_count` keys of every type of the dialect in turn.
     pub fn generate(seed: u64, dialect: Dialect, key_count: usize) -> Self {
-        let rng = &mut Rng::new(seed);
-        let mut file = match dialect {
+        Generator { rng: Rng::new(seed), dialect, small: false }.keyspace(key_count)
+    }
+
+    /// The same with short strings and a few elements, for tests that read a file often.
+    pub fn generate_small(seed: u64, dialect: Dialect, key_count: usize) -> Self {
+        Generator { rng: Rng::new(seed), dialect, small: true }.keyspace(key_count)
+    }
+}
+
+struct Generator {
+    rng: Rng,
+    dialect: Dialect,
+    small: bool,
+}
+
+impl Generator {
+    fn keyspace(&mut self, key_count: usize) -> Keyspace {
+        let mut file = match self.dialect {
             Dialect::Redis(version) => RdbFile::redis(version),
             Dialect::Valkey(version) => RdbFile::valkey(version),
         };
-        write_preface(&mut file, dialect, rng);
-        let types = dialect.types();
+        self.preface(&mut file);
+        let types = self.dialect.types();
         let mut keys = Vec::with_capacity(key_count);
         let mut db = 0;
         for number in 0..key_count {
-            if number == 0 || rng.one_in(key_count / 3 + 1) {
-                db = if number == 0 { 0 } else { db + rng.between(1, 4) as u64 };
+            if number == 0 || self.rng.one_in(key_count / 3 + 1) {
+                db = if number == 0 { 0 } else { db + self.rng.between(1, 4) as u64 };
                 file.select_db(db);
-                if dialect.level() >= 7 {
+                if self.dialect.level() >= 7 {
                     file.resize_db(key_count as u64, 0);
                 }
             }
             let type_byte = types[number % types.len()];
-            let (expire_at_ms, idle_seconds, freq) = write_attributes(&mut file, dialect, rng);
-            let value = random_value(type_byte, dialect, rng);
-            let key = random_name(rng, number);
+            let (expire_at_ms, idle_seconds, freq) = self.attributes(&mut file);
+            let value = self.value(type_byte);
+            let key = self.name(number);
             file.key(&key, &value);
             keys.push(Expected {
                 db,
@@ -155,245 +169,267 @@ impl Keyspace {
                 end: file.len() as u64,
             });
         }
-        Self { bytes: file.finish(), keys }
+        Keyspace { bytes: file.finish(), keys }
     }
-}
 
-fn write_preface(file: &mut RdbFile, dialect: Dialect, rng: &mut Rng) {
-    let level = dialect.level();
-    if level >= 7 {
-        let name = if matches!(dialect, Dialect::Valkey(_)) { "valkey-ver" } else { "redis-ver" };
-        file.aux(name, "9.9.9").aux("redis-bits", "64").aux("ctime", "1700000000");
-    }
-    if level >= 9 && rng.one_in(2) {
-        file.module_aux("some-aux1", 2, &value::module_data(&rng.text(30)));
-    }
-    if level >= 10 {
-        file.function("#!lua name=lib\nredis.register_function('f', function() return 1 end)");
-    }
-    if dialect == Dialect::Redis(15) {
-        for (id, fields) in TEMPLATES.iter().enumerate() {
-            file.hash_template(id as u64, fields);
+    /// What stands before the first key.
+    fn preface(&mut self, file: &mut RdbFile) {
+        let level = self.dialect.level();
+        if level >= 7 {
+            let is_valkey = matches!(self.dialect, Dialect::Valkey(_));
+            file.aux(if is_valkey { "valkey-ver" } else { "redis-ver" }, "9.9.9");
+            file.aux("redis-bits", "64").aux("ctime", "1700000000");
+        }
+        if level >= 9 && self.rng.one_in(2) {
+            file.module_aux("some-aux1", 2, &value::module_data(&self.rng.text(30)));
+        }
+        if level >= 10 {
+            file.function("#!lua name=lib\nredis.register_function('f', function() return 1 end)");
+        }
+        if self.dialect == Dialect::Redis(15) {
+            for (id, fields) in TEMPLATES.iter().enumerate() {
+                file.hash_template(id as u64, fields);
+            }
         }
     }
-}
 
-fn write_attributes(
-    file: &mut RdbFile,
-    dialect: Dialect,
-    rng: &mut Rng,
-) -> (Option<i64>, Option<u64>, Option<u8>) {
-    let mut expire_at_ms = None;
-    if rng.one_in(4) {
-        let seconds = 1_600_000_000 + rng.below(500_000_000) as i32;
-        let ms = i64::from(seconds) * 1000;
-        expire_at_ms = Some(ms);
-        if dialect.level() < 3 {
-            file.expire_at_seconds(seconds);
-        } else {
-            file.expire_at_ms(ms);
-        }
-    }
-    let (mut idle, mut freq) = (None, None);
-    if dialect.level() >= 9 && rng.one_in(4) {
-        if rng.one_in(2) {
-            idle = Some(rng.bits() >> rng.between(30, 63));
-            file.idle(idle.unwrap());
-        } else {
-            freq = Some(rng.bits() as u8);
-            file.freq(freq.unwrap());
-        }
-    }
-    if dialect == Dialect::Redis(15) && rng.one_in(8) {
-        let data = value::module_data(&rng.text(40));
-        file.key_meta(&[(7, &data)]);
-    }
-    (expire_at_ms, idle, freq)
-}
-
-/// A name that no other number gets, now and then long, binary or an integer.
-fn random_name(rng: &mut Rng, number: usize) -> Vec<u8> {
-    match rng.below(8) {
-        0 => number.to_string().into_bytes(),
-        1 => [number.to_string().as_bytes(), b":\x00\xff\r\n\x1b"].concat(),
-        2 => [&rng.text(100), number.to_string().as_bytes()].concat(),
-        _ => {
-            format!("{}:{number}:{}", rng.pick(&["user", "order", "session"]), rng.below(10)).into()
-        }
-    }
-}
-
-fn random_text(rng: &mut Rng) -> Vec<u8> {
-    match rng.below(8) {
-        0 => Vec::new(),
-        1 | 2 => rng.integer().to_string().into_bytes(),
-        3 => {
-            let len = rng.between(21, 400);
-            rng.text(len)
-        }
-        4 => {
-            let len = *rng.pick(&[62, 63, 64, 65, 127, 128, 253, 254, 255, 4095, 4096]);
-            rng.bytes(len)
-        }
-        _ => {
-            let len = rng.between(1, 30);
-            rng.bytes(len)
-        }
-    }
-}
-
-/// So many strings that no two are equal.
-fn distinct_texts(rng: &mut Rng, count: usize) -> Vec<Vec<u8>> {
-    let mut texts: Vec<_> = (0..count).map(|_| random_text(rng)).collect();
-    texts.sort();
-    texts.dedup();
-    texts
-}
-
-fn random_string(rng: &mut Rng) -> Value {
-    let text = random_text(rng);
-    let form = match rng.below(6) {
-        0 if text.len() < 0x40 => StringForm::Len6,
-        1 if text.len() < 0x4000 => StringForm::Len14,
-        2 => StringForm::Len32,
-        3 => StringForm::Len64,
-        4 if !text.is_empty() && canonical_integer(&text).is_none() => StringForm::Lzf,
-        _ => return value::string(text),
-    };
-    value::string_as(form, text)
-}
-
-fn random_value(type_byte: u8, dialect: Dialect, rng: &mut Rng) -> Value {
-    let count = if rng.one_in(10) { rng.between(100, 400) } else { rng.between(1, 20) };
-    let texts = distinct_texts(rng, count);
-    let pairs: Vec<_> = texts.iter().map(|text| (text.clone(), random_text(rng))).collect();
-    match (type_byte, dialect) {
-        (0, _) => random_string(rng),
-        (1, _) => value::list(&texts),
-        (2, _) => value::set(&texts),
-        (3, _) => value::zset(&scored(rng, texts)),
-        (4, _) => value::hash(&pairs),
-        (5, _) => value::zset_2(&scored(rng, texts)),
-        (7, _) => value::module_2("some-type", 3, &random_text(rng)),
-        (9, _) => value::hash_zipmap(&pairs),
-        (10, _) => value::list_ziplist(&texts),
-        (11, _) => {
-            let mut members: Vec<_> = (0..count).map(|_| rng.integer()).collect();
-            members.sort_unstable();
-            members.dedup();
-            value::set_intset(&members)
-        }
-        (12, _) => value::zset_ziplist(&scored(rng, texts)),
-        (13, _) => value::hash_ziplist(&pairs),
-        (14, _) => value::list_quicklist(&texts, rng.between(1, 30)),
-        (15, _) => value::stream(&random_stream(rng), StreamVersion::V1),
-        (16, _) => value::hash_listpack(&pairs),
-        (17, _) => value::zset_listpack(&scored(rng, texts)),
-        (18, _) => value::list_quicklist_2(&texts, rng.between(1, 30), 300),
-        (19, _) => value::stream(&random_stream(rng), StreamVersion::V2),
-        (20, _) => value::set_listpack(&texts),
-        (21, _) => value::stream(&random_stream(rng), StreamVersion::V3),
-        (22, Dialect::Redis(_)) => value::hash_metadata_pre_ga(&expiring(rng, pairs)),
-        (22, Dialect::Valkey(_)) => value::valkey_hash_2(&expiring(rng, pairs)),
-        (23, _) => value::hash_listpack_ex_pre_ga(&expiring(rng, pairs)),
-        (24, _) => value::hash_metadata(&expiring(rng, pairs)),
-        (25, _) => value::hash_listpack_ex(&expiring(rng, pairs)),
-        (26, _) => value::stream(&random_stream(rng), StreamVersion::V4),
-        (27, _) => value::stream(&random_stream(rng), StreamVersion::V5),
-        (28, _) => random_array(rng, texts),
-        (30, _) | (32, _) => {
-            let template = rng.below(TEMPLATES.len());
-            let values: Vec<_> = TEMPLATES[template].iter().map(|_| random_text(rng)).collect();
-            if type_byte == 30 {
-                value::hash_template_listpack(template as u64, &values)
+    /// Expiry, idle time and counter of the next key.
+    fn attributes(&mut self, file: &mut RdbFile) -> (Option<i64>, Option<u64>, Option<u8>) {
+        let (mut expire_at_ms, mut idle, mut freq) = (None, None, None);
+        if self.rng.one_in(4) {
+            let seconds = 1_600_000_000 + self.rng.below(500_000_000) as i32;
+            let ms = i64::from(seconds) * 1000;
+            expire_at_ms = Some(ms);
+            if self.dialect.level() < 3 {
+                file.expire_at_seconds(seconds);
             } else {
-                value::hash_template_array(template as u64, &values)
+                file.expire_at_ms(ms);
             }
         }
-        _ => panic!("no generator for type {type_byte}"),
-    }
-}
-
-fn scored(rng: &mut Rng, members: Vec<Vec<u8>>) -> Vec<(Vec<u8>, f64)> {
-    const EDGES: &[f64] = &[0.0, -0.0, 1.5, -1e300, 5e-324, f64::INFINITY, f64::NEG_INFINITY];
-    let mut score = || match rng.below(3) {
-        0 => *rng.pick(EDGES),
-        1 => rng.below(1000) as f64,
-        _ => rng.below(1_000_000) as f64 / 64.0,
-    };
-    members.into_iter().map(|member| (member, score())).collect()
-}
-
-fn expiring(rng: &mut Rng, pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<ExpiringField<Vec<u8>>> {
-    let mut expire = || rng.one_in(2).then(|| 1_900_000_000_000 + rng.below(1 << 36) as u64);
-    pairs.into_iter().map(|(field, text)| (field, text, expire())).collect()
-}
-
-fn random_array(rng: &mut Rng, texts: Vec<Vec<u8>>) -> Value {
-    let mut index = 0;
-    let mut slots = Vec::new();
-    for mut text in texts {
-        let slot = match rng.below(4) {
-            0 => Slot::Integer(rng.integer()),
-            1 => Slot::Float(rng.below(1000) as f64 / 8.0),
-            2 => {
-                text.truncate(7);
-                Slot::SmallString(text)
+        if self.dialect.level() >= 9 && self.rng.one_in(4) {
+            if self.rng.one_in(2) {
+                let seconds = self.rng.bits() >> self.rng.between(30, 63);
+                idle = Some(seconds);
+                file.idle(seconds);
+            } else {
+                let counter = self.rng.bits() as u8;
+                freq = Some(counter);
+                file.freq(counter);
             }
-            _ => Slot::String(mem::take(&mut text)),
+        }
+        if self.dialect == Dialect::Redis(15) && self.rng.one_in(8) {
+            let data = value::module_data(&self.rng.text(40));
+            file.key_meta(&[(7, &data)]);
+        }
+        (expire_at_ms, idle, freq)
+    }
+
+    /// A name that no other number gets, now and then long, binary or an integer.
+    fn name(&mut self, number: usize) -> Vec<u8> {
+        let rng = &mut self.rng;
+        match rng.below(8) {
+            0 => number.to_string().into_bytes(),
+            1 => [number.to_string().as_bytes(), b":\x00\xff\r\n\x1b"].concat(),
+            2 => [&rng.text(100), number.to_string().as_bytes()].concat(),
+            _ => {
+                let family = rng.pick(&["user", "order", "session"]);
+                format!("{family}:{number}:{}", rng.below(10)).into()
+            }
+        }
+    }
+
+    fn text(&mut self) -> Vec<u8> {
+        let rng = &mut self.rng;
+        match rng.below(8) {
+            0 => Vec::new(),
+            1 | 2 => rng.integer().to_string().into_bytes(),
+            3 => {
+                let len = rng.between(21, if self.small { 70 } else { 400 });
+                rng.text(len)
+            }
+            4 if !self.small => {
+                let len = *rng.pick(&[62, 63, 64, 65, 127, 128, 253, 254, 255, 4095, 4096]);
+                rng.bytes(len)
+            }
+            _ => {
+                let len = rng.between(1, if self.small { 12 } else { 30 });
+                rng.bytes(len)
+            }
+        }
+    }
+
+    /// At most so many strings, no two of them equal.
+    fn distinct_texts(&mut self, count: usize) -> Vec<Vec<u8>> {
+        let mut texts: Vec<_> = (0..count).map(|_| self.text()).collect();
+        texts.sort();
+        texts.dedup();
+        texts
+    }
+
+    fn string(&mut self) -> Value {
+        let text = self.text();
+        let form = match self.rng.below(6) {
+            0 if text.len() < 0x40 => StringForm::Len6,
+            1 if text.len() < 0x4000 => StringForm::Len14,
+            2 => StringForm::Len32,
+            3 => StringForm::Len64,
+            4 if !text.is_empty() && canonical_integer(&text).is_none() => StringForm::Lzf,
+            _ => return value::string(text),
         };
-        slots.push((index, slot));
-        index += rng.between(1, 1000) as u64;
+        value::string_as(form, text)
     }
-    let insert_at = rng.one_in(2).then_some(index);
-    value::array(&slots, insert_at)
-}
 
-fn random_stream(rng: &mut Rng) -> Stream {
-    let mut stream = Stream { node_entries_max: rng.between(1, 100), ..Stream::default() };
-    let fields = distinct_texts(rng, 3);
-    let mut id = (1_700_000_000_000, 0);
-    for number in 0..rng.between(1, 60) {
-        let mut pairs: Vec<_> = fields.iter().map(|f| (f.clone(), random_text(rng))).collect();
-        if rng.one_in(3) {
-            pairs.push((b"another".to_vec(), random_text(rng)));
+    fn value(&mut self, type_byte: u8) -> Value {
+        let count = match self.rng.below(10) {
+            _ if self.small => self.rng.between(1, 4),
+            0 => self.rng.between(100, 400),
+            _ => self.rng.between(1, 20),
+        };
+        let texts = self.distinct_texts(count);
+        let pairs: Vec<_> = texts.iter().map(|text| (text.clone(), self.text())).collect();
+        match (type_byte, self.dialect) {
+            (0, _) => self.string(),
+            (1, _) => value::list(&texts),
+            (2, _) => value::set(&texts),
+            (3, _) => value::zset(&self.scored(texts)),
+            (4, _) => value::hash(&pairs),
+            (5, _) => value::zset_2(&self.scored(texts)),
+            (7, _) => value::module_2("some-type", 3, &self.text()),
+            (9, _) => value::hash_zipmap(&pairs),
+            (10, _) => value::list_ziplist(&texts),
+            (11, _) => self.intset(count),
+            (12, _) => value::zset_ziplist(&self.scored(texts)),
+            (13, _) => value::hash_ziplist(&pairs),
+            (14, _) => value::list_quicklist(&texts, self.rng.between(1, 30)),
+            (15, _) => value::stream(&self.stream(), StreamVersion::V1),
+            (16, _) => value::hash_listpack(&pairs),
+            (17, _) => value::zset_listpack(&self.scored(texts)),
+            (18, _) => value::list_quicklist_2(&texts, self.rng.between(1, 30), 300),
+            (19, _) => value::stream(&self.stream(), StreamVersion::V2),
+            (20, _) => value::set_listpack(&texts),
+            (21, _) => value::stream(&self.stream(), StreamVersion::V3),
+            (22, Dialect::Redis(_)) => value::hash_metadata_pre_ga(&self.expiring(pairs)),
+            (22, Dialect::Valkey(_)) => value::valkey_hash_2(&self.expiring(pairs)),
+            (23, _) => value::hash_listpack_ex_pre_ga(&self.expiring(pairs)),
+            (24, _) => value::hash_metadata(&self.expiring(pairs)),
+            (25, _) => value::hash_listpack_ex(&self.expiring(pairs)),
+            (26, _) => value::stream(&self.stream(), StreamVersion::V4),
+            (27, _) => value::stream(&self.stream(), StreamVersion::V5),
+            (28, _) => self.array(texts),
+            (30, _) => {
+                let (template, values) = self.template_values();
+                value::hash_template_listpack(template, &values)
+            }
+            (32, _) => {
+                let (template, values) = self.template_values();
+                value::hash_template_array(template, &values)
+            }
+            _ => panic!("no generator for type {type_byte}"),
         }
-        // A server drops a node without live entries.
-        let deleted = number % stream.node_entries_max != 0 && rng.one_in(5);
-        stream.entries.push(StreamEntry { id, pairs, deleted });
-        id = if rng.one_in(2) { (id.0, id.1 + 1) } else { (id.0 + rng.between(1, 99) as u64, 0) };
     }
-    let ids: Vec<StreamId> = stream.entries.iter().map(|entry| entry.id).collect();
-    stream.groups = (0..rng.below(3)).map(|number| random_group(rng, &ids, number)).collect();
-    if rng.one_in(2) {
-        let messages = ids.iter().take(3).map(|id| (id.1.to_string().into_bytes(), *id)).collect();
-        stream.producers = vec![Producer { name: b"producer".to_vec(), messages }];
-    }
-    stream
-}
 
-fn random_group(rng: &mut Rng, ids: &[StreamId], number: usize) -> Group {
-    let mut group = Group {
-        name: format!("group-{number}").into_bytes(),
-        last_id: *rng.pick(ids),
-        ..Group::default()
-    };
-    for number in 0..rng.below(4) {
-        group.consumers.push(Consumer {
-            name: format!("consumer-{number}").into_bytes(),
-            seen_at_ms: 1_700_000_000_000,
-            pending: Vec::new(),
-        });
+    fn intset(&mut self, count: usize) -> Value {
+        let mut members: Vec<_> = (0..count).map(|_| self.rng.integer()).collect();
+        members.sort_unstable();
+        members.dedup();
+        value::set_intset(&members)
     }
-    for id in ids {
-        match group.consumers.len() {
-            0 => {}
-            _ if rng.one_in(8) => group.nacked.push(*id),
-            count if rng.one_in(3) => group.consumers[rng.below(count)].pending.push(*id),
-            _ => {}
+
+    fn scored(&mut self, members: Vec<Vec<u8>>) -> Vec<(Vec<u8>, f64)> {
+        const EDGES: &[f64] = &[0.0, -0.0, 1.5, -1e300, 5e-324, f64::INFINITY, f64::NEG_INFINITY];
+        let mut score = || match self.rng.below(3) {
+            0 => *self.rng.pick(EDGES),
+            1 => self.rng.below(1000) as f64,
+            _ => self.rng.below(1_000_000) as f64 / 64.0,
+        };
+        members.into_iter().map(|member| (member, score())).collect()
+    }
+
+    fn expiring(&mut self, pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<ExpiringField<Vec<u8>>> {
+        const FROM_MS: u64 = 1_900_000_000_000;
+        let mut expire = || self.rng.one_in(2).then(|| FROM_MS + self.rng.below(1 << 36) as u64);
+        let mut fields: Vec<_> =
+            pairs.into_iter().map(|(field, text)| (field, text, expire())).collect();
+        // In a listpack the server keeps them by expiry, those without at the end.
+        fields.sort_by_key(|field| field.2.unwrap_or(u64::MAX));
+        fields
+    }
+
+    fn template_values(&mut self) -> (u64, Vec<Vec<u8>>) {
+        let template = self.rng.below(TEMPLATES.len());
+        (template as u64, TEMPLATES[template].iter().map(|_| self.text()).collect())
+    }
+
+    fn array(&mut self, texts: Vec<Vec<u8>>) -> Value {
+        let mut index = 0;
+        let mut slots = Vec::new();
+        for mut text in texts {
+            let slot = match self.rng.below(4) {
+                0 => Slot::Integer(self.rng.integer()),
+                1 => Slot::Float(self.rng.below(1000) as f64 / 8.0),
+                2 => {
+                    text.truncate(7);
+                    Slot::SmallString(text)
+                }
+                _ => Slot::String(text),
+            };
+            slots.push((index, slot));
+            index += self.rng.between(1, 1000) as u64;
         }
+        let insert_at = self.rng.one_in(2).then_some(index);
+        value::array(&slots, insert_at)
     }
-    group
+
+    fn stream(&mut self) -> Stream {
+        let node_entries_max = self.rng.between(1, if self.small { 3 } else { 100 });
+        let mut stream = Stream { node_entries_max, ..Stream::default() };
+        let fields = self.distinct_texts(3);
+        let mut id = (1_700_000_000_000, 0);
+        for number in 0..self.rng.between(1, if self.small { 5 } else { 60 }) {
+            let mut pairs: Vec<_> = fields.iter().map(|f| (f.clone(), self.text())).collect();
+            if self.rng.one_in(3) {
+                pairs.push((b"another".to_vec(), self.text()));
+            }
+            // A server drops a node without live entries.
+            let deleted = number % node_entries_max != 0 && self.rng.one_in(5);
+            stream.entries.push(StreamEntry { id, pairs, deleted });
+            let same_ms = self.rng.one_in(2);
+            let later = self.rng.between(1, 99) as u64;
+            id = if same_ms { (id.0, id.1 + 1) } else { (id.0 + later, 0) };
+        }
+        let ids: Vec<StreamId> = stream.entries.iter().map(|entry| entry.id).collect();
+        stream.groups = (0..self.rng.below(3)).map(|number| self.group(&ids, number)).collect();
+        if self.rng.one_in(2) {
+            let message = |id: &StreamId| (format!("message-{}-{}", id.0, id.1).into(), *id);
+            let messages = ids.iter().take(3).map(message).collect();
+            stream.producers = vec![Producer { name: b"producer".to_vec(), messages }];
+        }
+        stream
+    }
+
+    fn group(&mut self, ids: &[StreamId], number: usize) -> Group {
+        let mut group = Group {
+            name: format!("group-{number}").into_bytes(),
+            last_id: *self.rng.pick(ids),
+            ..Group::default()
+        };
+        for number in 0..self.rng.below(4) {
+            group.consumers.push(Consumer {
+                name: format!("consumer-{number}").into_bytes(),
+                seen_at_ms: 1_700_000_000_000,
+                pending: Vec::new(),
+            });
+        }
+        let count = group.consumers.len();
+        for id in ids {
+            if self.rng.one_in(8) {
+                group.nacked.push(*id);
+            } else if count > 0 && self.rng.one_in(3) {
+                group.consumers[self.rng.below(count)].pending.push(*id);
+            }
+        }
+        group
+    }
 }
 
 #[cfg(test)]

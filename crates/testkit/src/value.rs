@@ -1,6 +1,6 @@
 //! Values in every form: type byte, bytes, and what a reader must say of them.
 
-use crate::encoder::{Encoder, StringForm};
+use crate::encoder::{Encoder, StringForm, score_text};
 use crate::file::module_id;
 use crate::packed::{Intset, Listpack, Ziplist, Zipmap};
 use crate::stream::{Stream, StreamVersion};
@@ -34,7 +34,7 @@ fn flat<T: AsRef<[u8]>>(pairs: &[(T, T)]) -> Vec<&[u8]> {
 }
 
 fn scored_flat<T: AsRef<[u8]>>(members: &[(T, f64)]) -> Vec<Vec<u8>> {
-    let text = |score: &f64| score.to_string().into_bytes();
+    let text = |score: &f64| score_text(*score).into_bytes();
     members.iter().flat_map(|(m, score)| [m.as_ref().to_vec(), text(score)]).collect()
 }
 
