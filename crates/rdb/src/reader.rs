@@ -250,7 +250,7 @@ impl<B: Blocks> Reader<B> {
                     expire_count: self.input.count()?,
                 })
             }
-            opcode::FUNCTION2 => Ok(Entry::Function { len: self.input.str()?.len }),
+            opcode::FUNCTION2 => self.function(),
             opcode::FUNCTION_PRE_GA => {
                 self.input.str()?;
                 self.input.str()?;
@@ -288,6 +288,18 @@ impl<B: Blocks> Reader<B> {
         };
         self.slot = Some(slot);
         Ok(Some(Entry::SlotInfo { slot, key_count, expire_count }))
+    }
+
+    /// Reads a function library, which begins with a line that names engine and library.
+    fn function(&mut self) -> Result<Entry<'static>, Error> {
+        const BEGIN: &[u8] = b"#!";
+        let at = self.input.at();
+        let len = self.input.string_into(&mut self.aux, BEGIN.len())?;
+        self.input.take_damage();
+        if self.aux != BEGIN {
+            return Err(Error::corrupt(at, "the code of a function library begins with #!"));
+        }
+        Ok(Entry::Function { len })
     }
 
     /// Passes over the metadata of the next key; answers the number of its classes.
