@@ -39,10 +39,6 @@ impl Outcome {
             && self.keys.iter().all(|key| key.damage.is_none())
     }
 
-    /// The key of this name, which must be there.
-    pub(crate) fn key(&self, name: &str) -> &Seen {
-        self.keys.iter().find(|seen| seen.name == name.as_bytes()).unwrap()
-    }
 
     pub(crate) fn damaged(&self) -> impl Iterator<Item = &Seen> {
         self.keys.iter().filter(|key| key.damage.is_some())
