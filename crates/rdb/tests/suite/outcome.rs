@@ -39,7 +39,6 @@ impl Outcome {
             && self.keys.iter().all(|key| key.damage.is_none())
     }
 
-
     pub(crate) fn damaged(&self) -> impl Iterator<Item = &Seen> {
         self.keys.iter().filter(|key| key.damage.is_some())
     }
