@@ -114,17 +114,24 @@ pub struct Keyspace {
     pub keys: Vec<Expected>,
 }
 
-const TEMPLATES: &[&[&str]] = &[&["name", "email", "age"], &["only"]];
+const MODULE_2: u8 = 7;
+/// Fields in the order the server demands: by length, then by bytes.
+const TEMPLATES: &[&[&str]] = &[&["age", "name", "email"], &["only"]];
 
 impl Keyspace {
     /// Makes a file of `key_count` keys of every type of the dialect in turn.
     pub fn generate(seed: u64, dialect: Dialect, key_count: usize) -> Self {
-        Generator { rng: Rng::new(seed), dialect, small: false }.keyspace(key_count)
+        Generator::new(seed, dialect).keyspace(key_count)
     }
 
     /// The same with short strings and a few elements, for tests that read a file often.
     pub fn generate_small(seed: u64, dialect: Dialect, key_count: usize) -> Self {
-        Generator { rng: Rng::new(seed), dialect, small: true }.keyspace(key_count)
+        Generator { small: true, ..Generator::new(seed, dialect) }.keyspace(key_count)
+    }
+
+    /// Without data of modules, which a server without them refuses.
+    pub fn generate_without_modules(seed: u64, dialect: Dialect, key_count: usize) -> Self {
+        Generator { modules: false, ..Generator::new(seed, dialect) }.keyspace(key_count)
     }
 }
 
@@ -132,16 +139,22 @@ struct Generator {
     rng: Rng,
     dialect: Dialect,
     small: bool,
+    modules: bool,
 }
 
 impl Generator {
+    fn new(seed: u64, dialect: Dialect) -> Self {
+        Self { rng: Rng::new(seed), dialect, small: false, modules: true }
+    }
+
     fn keyspace(&mut self, key_count: usize) -> Keyspace {
         let mut file = match self.dialect {
             Dialect::Redis(version) => RdbFile::redis(version),
             Dialect::Valkey(version) => RdbFile::valkey(version),
         };
         self.preface(&mut file);
-        let types = self.dialect.types();
+        let mut types = self.dialect.types();
+        types.retain(|type_byte| self.modules || *type_byte != MODULE_2);
         let mut keys = Vec::with_capacity(key_count);
         let mut db = 0;
         for number in 0..key_count {
@@ -180,7 +193,7 @@ impl Generator {
             file.aux(if is_valkey { "valkey-ver" } else { "redis-ver" }, "9.9.9");
             file.aux("redis-bits", "64").aux("ctime", "1700000000");
         }
-        if level >= 9 && self.rng.one_in(2) {
+        if level >= 9 && self.modules && self.rng.one_in(2) {
             file.module_aux("some-aux1", 2, &value::module_data(&self.rng.text(30)));
         }
         if level >= 10 {
@@ -217,7 +230,7 @@ impl Generator {
                 file.freq(counter);
             }
         }
-        if self.dialect == Dialect::Redis(15) && self.rng.one_in(8) {
+        if self.dialect == Dialect::Redis(15) && self.modules && self.rng.one_in(8) {
             let data = value::module_data(&self.rng.text(40));
             file.key_meta(&[(7, &data)]);
         }

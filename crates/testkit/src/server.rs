@@ -2,7 +2,8 @@
 
 use std::env;
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -46,6 +47,19 @@ impl Server {
     /// Starts a server on a free port, empty or on the file given, which never saves of its
     /// own accord.
     pub fn start(program: &Path, options: &[&str], file: Option<&[u8]>) -> Self {
+        // Between choosing a port and using it another program can take it.
+        let mut log = String::new();
+        for _ in 0..3 {
+            let mut server = Self::spawn(program, options, file);
+            if server.is_up() {
+                return server;
+            }
+            log = fs::read_to_string(server.dir.join("log")).unwrap();
+        }
+        panic!("{} does not start:\n{log}", program.display());
+    }
+
+    fn spawn(program: &Path, options: &[&str], file: Option<&[u8]>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = env::temp_dir().join(format!("offkey-server-{}-{number}", std::process::id()));
@@ -53,25 +67,12 @@ impl Server {
         if let Some(bytes) = file {
             fs::write(dir.join("dump.rdb"), bytes).unwrap();
         }
-        // Between choosing a port and using it another program can take it.
-        for _ in 0..5 {
-            let mut server = Self::spawn(program, options, &dir);
-            if server.is_up() {
-                return server;
-            }
-            server.stop();
-        }
-        let log = fs::read_to_string(dir.join("log")).unwrap_or_default();
-        panic!("{} does not start:\n{log}", program.display());
-    }
-
-    fn spawn(program: &Path, options: &[&str], dir: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = fs::File::create(dir.join("log")).unwrap();
         let child = Command::new(program)
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .args(["--databases", "16", "--dir"])
-            .arg(dir)
+            .args(["--databases", "64", "--dir"])
+            .arg(&dir)
             .args(options)
             .args(debug_option(program))
             .stdin(Stdio::null())
@@ -79,19 +80,18 @@ impl Server {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        Self { child, dir: dir.into(), port }
+        Self { child, dir, port }
     }
 
+    /// Waits until it answers: false if it ends before.
     fn is_up(&mut self) -> bool {
-        for _ in 0..200 {
-            if let Ok(mut client) = Client::connect(self.port) {
-                while client.call(&[b"PING"]) != crate::Reply::Status("PONG".into()) {
-                    sleep(Duration::from_millis(20)); // Loading its file.
-                }
-                return true;
-            }
+        for _ in 0..400 {
+            // Asked first, so that nobody else's answer on the port is taken for its own.
             if self.child.try_wait().unwrap().is_some() {
                 return false;
+            }
+            if answers(self.port) {
+                return true;
             }
             sleep(Duration::from_millis(25));
         }
@@ -114,6 +114,17 @@ impl Server {
         self.client().run(&[b"SAVE"]);
         self.dir.join("dump.rdb")
     }
+}
+
+/// Whether a server at this port has loaded its file.
+fn answers(port: u16) -> bool {
+    let mut answer = [0; 5];
+    TcpStream::connect(("127.0.0.1", port))
+        .and_then(|mut stream| {
+            stream.write_all(b"PING\r\n")?;
+            stream.read_exact(&mut answer)
+        })
+        .is_ok_and(|()| &answer == b"+PONG")
 }
 
 /// Redis 7 and Valkey refuse `DEBUG` unless told; older servers do not know the option.
