@@ -2,6 +2,8 @@
 //!
 //! `OFFKEY_MUTATIONS=50000000 cargo test --release -p offkey-rdb --test mutations` makes more.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::env;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -7,8 +7,7 @@
 use std::env;
 use std::fs;
 
-use offkey_testkit::{Client, Server, ask, fill, fill_expired, repo_path, servers};
-use serde_json::json;
+use offkey_testkit::{Client, Server, ask, fill, fill_expired, repo_path, servers, write_answers};
 
 const SEED: u64 = 42;
 
@@ -55,13 +54,7 @@ fn make(name: &str, server: &str, policy: Option<&str>) {
     let memory = client.run(&[b"INFO", b"memory"]).text();
     let allocator = memory.lines().find_map(|line| line.strip_prefix("mem_allocator:"));
 
-    let lines: Vec<_> = keys.iter().map(|key| serde_json::to_string(key).unwrap()).collect();
-    let text = format!(
-        "{{\"server\": {}, \"allocator\": {}, \"keys\": [\n{}\n]}}\n",
-        json!(server),
-        json!(allocator.unwrap_or_default()),
-        lines.join(",\n")
-    );
+    let text = write_answers(server, allocator.unwrap_or_default(), &keys);
     fs::write(repo_path(format!("testdata/{name}.rdb")), &bytes).unwrap();
     fs::write(repo_path(format!("testdata/{name}.json")), text).unwrap();
     println!("{name}: {} keys, {} bytes", keys.len(), bytes.len());

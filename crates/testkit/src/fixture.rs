@@ -26,14 +26,13 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// The fixtures of `testdata/`.
+    /// The fixtures of `testdata/`: every `.json` there and the `.rdb` beside it.
     pub fn small() -> Vec<Self> {
-        let with_truth = |path: PathBuf| {
-            let text = fs::read_to_string(path.with_extension("json")).unwrap();
-            let answers: Answers = serde_json::from_str(&text).unwrap();
-            Self { truth: answers.keys, path }
+        let read = |path: PathBuf| {
+            let answers: Answers = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            Self { truth: answers.keys, path: path.with_extension("rdb") }
         };
-        rdb_files(&repo_path("testdata")).into_iter().map(with_truth).collect()
+        files(&repo_path("testdata"), "json").into_iter().map(read).collect()
     }
 }
 
@@ -115,29 +114,41 @@ struct Answers {
 /// `../shared/rdb/`.
 pub fn fixtures() -> Vec<Fixture> {
     let mut fixtures = Fixture::small();
-    for path in shared_path("rdb").iter().flat_map(|dir| rdb_files(dir)) {
-        let text = path.to_string_lossy().into_owned();
-        // The nodes of a cluster share one file, whose lines name the node.
-        let (base, node) = match text.rsplit_once("-node") {
-            Some((base, node)) => (base, node.trim_end_matches(".rdb").parse().ok()),
-            None => (text.trim_end_matches(".rdb"), None),
-        };
-        let mut truth = truth_lines(&gunzip(Path::new(&format!("{base}.truth.jsonl.gz"))));
-        truth.retain(|line| node.is_none() || line.node == node);
+    for path in shared_path("rdb").iter().flat_map(|dir| files(dir, "rdb")) {
+        let truth = read_truth(&path);
         fixtures.push(Fixture { path, truth });
     }
     fixtures
 }
 
-fn rdb_files(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == "rdb")).collect();
-    files.sort();
-    files
+/// Reads what stands in the `.truth.jsonl.gz` beside a file.
+pub fn read_truth(path: &Path) -> Vec<Truth> {
+    let text = path.to_string_lossy();
+    // The nodes of a cluster share one file, whose lines name the node.
+    let (base, node) = match text.rsplit_once("-node") {
+        Some((base, node)) => (base, node.trim_end_matches(".rdb").parse().ok()),
+        None => (text.trim_end_matches(".rdb"), None),
+    };
+    let lines = gunzip(Path::new(&format!("{base}.truth.jsonl.gz")));
+    let truth = lines.lines().map(|line| serde_json::from_str::<Truth>(line).unwrap());
+    truth.filter(|line| node.is_none() || line.node == node).collect()
 }
 
-fn truth_lines(text: &str) -> Vec<Truth> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+/// The text of the file beside a fixture of `testdata/`, one key a line.
+pub fn write_answers(server: &str, allocator: &str, truth: &[Truth]) -> String {
+    let lines: Vec<_> = truth.iter().map(|line| serde_json::to_string(line).unwrap()).collect();
+    format!(
+        "{{\"server\": {server:?}, \"allocator\": {allocator:?}, \"keys\": [\n{}\n]}}\n",
+        lines.join(",\n")
+    )
+}
+
+fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
+    files.sort();
+    files
 }
 
 fn gunzip(path: &Path) -> String {

@@ -41,7 +41,7 @@ pub use crc64::crc64;
 pub use encoder::{Encoder, StringForm};
 pub use file::{RdbFile, module_id};
 pub use fill::{fill, fill_expired};
-pub use fixture::{Fixture, Truth, fixtures, repo_path, shared_path};
+pub use fixture::{Fixture, Truth, fixtures, read_truth, repo_path, shared_path, write_answers};
 pub use keyspace::{Dialect, Expected, Keyspace};
 pub use lzf::lzf_compress;
 pub use mutate::mutate;
