@@ -35,7 +35,7 @@ impl Summary {
 pub fn read(source: impl Read) -> Summary {
     let mut parts = Parts::default();
     let (mut keys, mut damage) = (Vec::new(), Vec::new());
-    let mut run = || -> Result<String, Error> {
+    let run = || -> Result<String, Error> {
         let mut reader = Reader::new(source, Options::default())?;
         loop {
             match reader.next_entry()? {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 
 use offkey_rdb::{Checksum, ErrorKind};
-use offkey_testkit::{Dialect, Fixture, Keyspace};
+use offkey_testkit::{Dialect, Fixture, Keyspace, RdbFile, value};
 
 use crate::outcome::{Outcome, assert_expected, read, read_ahead};
 
@@ -124,4 +124,49 @@ fn flipped_bit_never_passes() {
         }
     }
     println!("{flips} bits flipped");
+}
+
+#[test]
+fn every_opcode_is_read() {
+    let data = value::module_data(b"text");
+    let string = value::string("v");
+    let mut redis = RdbFile::redis(15);
+    redis.aux("redis-ver", "9.9.9").aux("ctime", "1700000000").module_aux("some-aux1", 2, &data);
+    redis.function("#!lua name=lib").function_pre_ga("lib", Some("text"), "code");
+    redis.function_pre_ga("lib", None, "longer").hash_template(3, &["a", "b"]);
+    redis.select_db(1 << 40).resize_db(4, 1).slot_info(16_383, 1, 0);
+    redis.expire_at_seconds(-5).idle(70_000).key("a", &string);
+    redis.expire_at_ms(i64::MAX).freq(255).key_meta(&[(1, &data), (2, &data)]).key("b", &string);
+    redis.select_db(0).key("c", &string);
+    let outcome = read(&*redis.finish());
+    assert_eq!(outcome.end.unwrap(), Checksum::Right);
+    let [a, b, c] = [0, 1, 2].map(|i| outcome.keys[i].key);
+    assert_eq!((a.db, a.slot, a.expire_at_ms), (1 << 40, Some(16_383), Some(-5000)));
+    assert_eq!((a.idle_seconds, a.freq), (Some(70_000), None));
+    assert_eq!((b.expire_at_ms, b.freq, b.meta_class_count), (Some(i64::MAX), Some(255), 2));
+    assert_eq!((c.db, c.slot, c.expire_at_ms, c.freq), (0, None, None, None));
+    let others: Vec<_> = outcome.others.iter().map(|entry| &entry[..]).collect();
+    assert_eq!(others.len(), 11, "{others:?}");
+    assert_eq!(
+        others[3..10],
+        [
+            "Function { len: 14 }",
+            "Function { len: 4 }",
+            "Function { len: 6 }",
+            "HashTemplate { id: 3, field_count: 2 }",
+            "SelectDb(1099511627776)",
+            "ResizeDb { key_count: 4, expire_count: 1 }",
+            "SlotInfo { slot: 16383, key_count: 1, expire_count: 0 }",
+        ]
+    );
+
+    let mut valkey = RdbFile::valkey(80);
+    valkey.slot_import(&"j".repeat(40), &[(0, 5), (9, 9)]).aux("slot-info", "7,2,1,1");
+    let outcome = read(&*valkey.key("a", &string).finish());
+    assert_eq!(outcome.end.unwrap(), Checksum::Right);
+    assert_eq!(outcome.keys[0].key.slot, Some(7));
+    assert_eq!(
+        outcome.others,
+        ["SlotImport", "SlotInfo { slot: 7, key_count: 2, expire_count: 1 }"]
+    );
 }
