@@ -223,10 +223,9 @@ fn count_templates(
                 templates.define(id);
                 true
             }
-            Ok(Step::Key(key)) => matches!(
-                key.rdb_type,
-                RdbType::HashTemplateListpack | RdbType::HashTemplateArray
-            ),
+            Ok(Step::Key(key)) => {
+                matches!(key.rdb_type, RdbType::HashTemplateListpack | RdbType::HashTemplateArray)
+            }
             Ok(Step::SelectDb | Step::Slot) => false,
             // Damage is told by the pass that counts.
             Ok(Step::End(_)) | Err(_) => return Ok(templates),

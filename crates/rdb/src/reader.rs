@@ -18,6 +18,7 @@ use crate::value::{Value, Workspace, skip_ops};
 
 /// First RDB version that ends with a checksum.
 const CHECKSUM_SINCE: u16 = 5;
+const CHECKSUM_LEN: usize = 8;
 /// Length of the magic and the version.
 const HEADER_LEN: usize = 9;
 
@@ -249,7 +250,7 @@ impl<B: Blocks> Reader<B> {
                     expire_count: self.input.count()?,
                 })
             }
-            opcode::FUNCTION2 => Ok(Entry::Function { len: self.input.str()?.len }),
+            opcode::FUNCTION2 => self.function(),
             opcode::FUNCTION_PRE_GA => {
                 self.input.str()?;
                 self.input.str()?;
@@ -287,6 +288,18 @@ impl<B: Blocks> Reader<B> {
         };
         self.slot = Some(slot);
         Ok(Some(Entry::SlotInfo { slot, key_count, expire_count }))
+    }
+
+    /// Reads a function library, which begins with a line that names engine and library.
+    fn function(&mut self) -> Result<Entry<'static>, Error> {
+        const BEGIN: &[u8] = b"#!";
+        let at = self.input.at();
+        let len = self.input.string_into(&mut self.aux, BEGIN.len())?;
+        self.input.take_damage();
+        if self.aux != BEGIN {
+            return Err(Error::corrupt(at, "the code of a function library begins with #!"));
+        }
+        Ok(Entry::Function { len })
     }
 
     /// Passes over the metadata of the next key; answers the number of its classes.
@@ -357,6 +370,14 @@ impl<B: Blocks> Reader<B> {
     fn end(&mut self) -> Result<Entry<'static>, Error> {
         let Header { flavor, version } = self.header;
         if flavor == Flavor::Redis && version < CHECKSUM_SINCE {
+            let at = self.at();
+            // One wrong bit in the version must not do away with the checksum.
+            if self.input.peek_some(CHECKSUM_LEN + 1)?.len() == CHECKSUM_LEN {
+                let reason = format!(
+                    "RDB version {version} has no checksum, but as many bytes as one follow"
+                );
+                return Err(Error::corrupt(at, reason));
+            }
             return Ok(Entry::End(Checksum::Absent));
         }
         let computed = self.input.crc();
@@ -380,7 +401,7 @@ fn header<B: Blocks>(input: &mut Input<B>, options: Options) -> Result<Header, E
     let (flavor, digits) = match head {
         [b'R', b'E', b'D', b'I', b'S', digits @ ..] => (Flavor::Redis, digits),
         [b'V', b'A', b'L', b'K', b'E', b'Y', digits @ ..] => (Flavor::Valkey, digits),
-        _ if head.len() < HEADER_LEN && b"REDIS".starts_with(head) => {
+        _ if b"REDIS".starts_with(head) || b"VALKEY".starts_with(head) => {
             return Err(input.truncated(HEADER_LEN as u64));
         }
         _ => {

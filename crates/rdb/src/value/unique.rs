@@ -72,12 +72,13 @@ fn mix(a: u64, b: u64) -> u64 {
 }
 
 fn hash(bytes: &[u8]) -> u64 {
-    let mut state = 0xd6e8_feb8_6659_fd93 ^ bytes.len() as u64;
+    let mut state = 0xd6e8_feb8_6659_fd93;
     let (chunks, rest) = bytes.as_chunks::<8>();
     for chunk in chunks {
         state = mix(state ^ u64::from_le_bytes(*chunk), 0xa076_1d64_78bd_642f);
     }
-    let mut last = [0; 8];
+    // The last byte is free for the length, which tells "" from a zero byte.
+    let mut last = [0, 0, 0, 0, 0, 0, 0, u8::try_from(rest.len()).unwrap_or_default()];
     if let Some(room) = last.get_mut(..rest.len()) {
         room.copy_from_slice(rest);
     }
@@ -103,5 +104,16 @@ mod tests {
         assert!(unique.insert(&Str::from_int(7)));
         assert!(!unique.insert(&Str::from_int(7)));
         assert!(unique.insert(&Str::from_bytes(b"x")));
+    }
+
+    #[test]
+    fn short_texts_are_told_apart() {
+        let mut unique = Unique::default();
+        assert!(unique.insert(&Str::from_bytes(b"")));
+        for first in 0..=u8::MAX {
+            for text in [&[first][..], &[first, 0], &[first, 0, 0], &[first; 8], &[first; 16]] {
+                assert!(unique.insert(&Str::from_bytes(text)), "{text:?}");
+            }
+        }
     }
 }

@@ -1,0 +1,196 @@
+//! Reads a whole file and keeps what a test wants to compare.
+
+use std::fmt::Write;
+use std::hash::{DefaultHasher, Hasher};
+use std::io::Read;
+
+use offkey_rdb::{
+    Blocks, Checksum, Entry, Error, Header, Key, ObjectType, Options, Part, Reader, Visit,
+};
+use offkey_testkit::{Expected, Truth};
+
+/// One key as the reader saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Seen {
+    pub(crate) key: Key,
+    pub(crate) name: Vec<u8>,
+    pub(crate) count: u64,
+    /// Hash of every part of the value.
+    pub(crate) content: u64,
+    pub(crate) damage: Option<String>,
+}
+
+/// A file as the reader saw it.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) header: Option<Header>,
+    pub(crate) keys: Vec<Seen>,
+    /// Every entry that is no key, as text.
+    pub(crate) others: Vec<String>,
+    pub(crate) end: Result<Checksum, Error>,
+    /// Bytes read.
+    pub(crate) at: u64,
+}
+
+impl Outcome {
+    /// Whether all was read, nothing was damaged and the checksum does not object.
+    pub(crate) fn is_complete(&self) -> bool {
+        !matches!(self.end, Err(_) | Ok(Checksum::Wrong { .. }))
+            && self.keys.iter().all(|key| key.damage.is_none())
+    }
+
+    pub(crate) fn damaged(&self) -> impl Iterator<Item = &Seen> {
+        self.keys.iter().filter(|key| key.damage.is_some())
+    }
+}
+
+/// Reads a file in this thread.
+pub(crate) fn read(source: impl Read) -> Outcome {
+    match Reader::new(source, Options::default()) {
+        Ok(reader) => read_all(reader),
+        Err(error) => failed(error),
+    }
+}
+
+/// Reads a file in another thread.
+pub(crate) fn read_ahead(source: impl Read + Send + 'static) -> Outcome {
+    match Reader::read_ahead(source, Options::default()) {
+        Ok(reader) => read_all(reader),
+        Err(error) => failed(error),
+    }
+}
+
+fn failed(error: Error) -> Outcome {
+    Outcome { header: None, keys: Vec::new(), others: Vec::new(), end: Err(error), at: 0 }
+}
+
+fn read_all<B: Blocks>(mut reader: Reader<B>) -> Outcome {
+    let mut keys = Vec::new();
+    let mut others = Vec::new();
+    let end = loop {
+        let entry = match reader.next_entry() {
+            Ok(entry) => entry,
+            Err(error) => break Err(error),
+        };
+        match entry {
+            Entry::End(checksum) => break Ok(checksum),
+            Entry::Key(key) => match read_key(&mut reader, key) {
+                Ok(seen) => keys.push(seen),
+                Err(error) => break Err(error),
+            },
+            other => others.push(format!("{other:?}")),
+        }
+    };
+    let header = Some(reader.header());
+    Outcome { header, keys, others, end, at: reader.at() }
+}
+
+fn read_key<B: Blocks>(reader: &mut Reader<B>, key: Key) -> Result<Seen, Error> {
+    let name = reader.key().to_vec();
+    let mut digest = Digest::default();
+    let end = reader.value(&mut digest)?;
+    let damage = end.damage.map(|damage| format!("byte {}: {}", damage.at, damage.reason));
+    let content = digest.content.0.finish();
+    Ok(Seen { key, name, count: digest.count(key), content, damage })
+}
+
+/// Counts elements as the server does and hashes what passes.
+#[derive(Default)]
+struct Digest {
+    elements: u64,
+    values: u64,
+    content: Text,
+}
+
+#[derive(Default)]
+struct Text(DefaultHasher);
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl Visit for Digest {
+    fn part(&mut self, part: Part<'_>) {
+        write!(self.content, "{part:?}").unwrap();
+        match part {
+            Part::String(string) => self.elements = string.len,
+            Part::Intset { count, .. } => self.elements += count,
+            Part::StreamMeta { length, .. } => self.elements = length,
+            Part::Member(_) | Part::PlainNode { .. } | Part::Field(_) | Part::ArrayValue { .. } => {
+                self.elements += 1;
+            }
+            Part::Value(_) => self.values += 1,
+            _ => {}
+        }
+    }
+}
+
+impl Digest {
+    fn count(&self, key: Key) -> u64 {
+        match key.rdb_type.object_type() {
+            ObjectType::Module(_) => 1,
+            // Values of template hashes come without fields.
+            ObjectType::Hash => self.elements.max(self.values),
+            _ => self.elements,
+        }
+    }
+}
+
+/// Compares what was seen with what was written.
+pub(crate) fn assert_expected(seen: &[Seen], expected: &[Expected]) {
+    for (seen, expected) in seen.iter().zip(expected) {
+        assert_eq!(seen.damage, None, "{expected:?}");
+        let name = expected.key.escape_ascii();
+        assert_eq!(seen.name, expected.key, "{name}");
+        assert_eq!(seen.key.db, expected.db, "{name}");
+        assert_eq!(seen.count, expected.count, "{name}, type {}", expected.type_byte);
+        assert_eq!(seen.key.expire_at_ms, expected.expire_at_ms, "{name}");
+        assert_eq!(seen.key.idle_seconds, expected.idle_seconds, "{name}");
+        assert_eq!(seen.key.freq, expected.freq, "{name}");
+        match seen.key.rdb_type.object_type() {
+            ObjectType::Module(_) => {}
+            object_type => assert_eq!(object_type.to_string(), expected.object_type, "{name}"),
+        }
+    }
+    assert_eq!(seen.len(), expected.len(), "keys");
+}
+
+/// Compares what was seen with what a server said; `idle` may be older by some seconds.
+pub(crate) fn assert_truth(file: &str, seen: &[Seen], truth: &[Truth]) {
+    let mut seen: Vec<_> = seen.iter().collect();
+    let mut truth: Vec<_> = truth.iter().collect();
+    seen.sort_by_key(|seen| (seen.key.db, &seen.name));
+    truth.sort_by_key(|line| (line.db, &line.key));
+    for (seen, line) in seen.iter().zip(&truth) {
+        let name = format!("{file}: db {}, key {}", line.db, line.key.escape_ascii());
+        assert_eq!((seen.key.db, &seen.name), (line.db, &line.key), "{name}");
+        assert_eq!(seen.damage, None, "{name}");
+        // What a module calls its type is its own choice; the reader knows the file's name.
+        if !matches!(seen.key.rdb_type.object_type(), ObjectType::Module(_)) {
+            assert_eq!(seen.key.rdb_type.object_type().to_string(), line.object_type, "{name}");
+            assert_eq!(Some(seen.count), line.count, "{name}");
+        }
+        let expire = seen.key.expire_at_ms.unwrap_or(-1);
+        match (line.pexpireat, line.pexpireat_approx) {
+            (Some(exact), _) => assert_eq!(expire, exact, "{name}"),
+            (None, Some(near)) => assert!((expire - near).abs() <= 2000, "{name}: {expire} {near}"),
+            (None, None) => assert_eq!(expire >= 0, line.ttl.unwrap() >= 0, "{name}"),
+        }
+        if let Some(slot) = line.slot
+            && let Some(seen_slot) = seen.key.slot
+        {
+            assert_eq!(seen_slot, slot, "{name}");
+        }
+        if !line.expired {
+            assert_eq!(seen.key.freq, line.freq, "{name}");
+        }
+        if let Some(idle) = line.idle {
+            let seen = seen.key.idle_seconds.expect("a file with idle times has them on all keys");
+            assert!(seen.abs_diff(idle) <= 3, "{name}: idle {seen}, the server says {idle}");
+        }
+    }
+    assert_eq!(seen.len(), truth.len(), "{file}: keys");
+}

@@ -1,0 +1,172 @@
+//! Written files are read right however they arrive, and never taken for whole when they are not.
+
+use std::fs;
+use std::io::{self, Read};
+
+use offkey_rdb::{Checksum, ErrorKind};
+use offkey_testkit::{Dialect, Fixture, Keyspace, RdbFile, value};
+
+use crate::outcome::{Outcome, assert_expected, read, read_ahead};
+
+/// Hands out a file in pieces of at most so many bytes.
+struct Pieces {
+    rest: io::Cursor<Vec<u8>>,
+    len_max: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = buf.len().min(self.len_max);
+        self.rest.read(&mut buf[..len])
+    }
+}
+
+fn small_keyspaces() -> impl Iterator<Item = (Dialect, Keyspace)> {
+    // Every type twice, whatever the dialect.
+    Dialect::ALL.iter().map(|dialect| {
+        let count = 2 * dialect.types().len();
+        (*dialect, Keyspace::generate_small(1, *dialect, count))
+    })
+}
+
+#[test]
+fn written_files_hold_what_was_written() {
+    for dialect in Dialect::ALL {
+        for seed in 0..8 {
+            let keyspace = Keyspace::generate(seed, *dialect, 200);
+            let outcome = read(&*keyspace.bytes);
+            let right = match dialect {
+                Dialect::Redis(1..5) => Checksum::Absent,
+                _ => Checksum::Right,
+            };
+            assert_eq!(outcome.end.unwrap(), right, "{dialect:?}, seed {seed}");
+            assert_expected(&outcome.keys, &keyspace.keys);
+        }
+    }
+}
+
+fn assert_same(here: &Outcome, there: &Outcome, file: &str) {
+    assert_eq!(here.keys, there.keys, "{file}");
+    assert_eq!(here.others, there.others, "{file}");
+    assert_eq!(here.at, there.at, "{file}");
+    match (&here.end, &there.end) {
+        (Ok(here), Ok(there)) => assert_eq!(here, there, "{file}"),
+        (here, there) => panic!("{file}: {here:?}, {there:?}"),
+    }
+}
+
+#[test]
+fn pieces_of_any_size_give_the_same() {
+    let mut files: Vec<_> = small_keyspaces()
+        .map(|(dialect, keyspace)| (format!("{dialect:?}"), keyspace.bytes))
+        .collect();
+    for Fixture { path, .. } in Fixture::small() {
+        files.push((path.display().to_string(), fs::read(&path).unwrap()));
+    }
+    for (name, bytes) in files {
+        let whole = read(&*bytes);
+        for len_max in [1, 2, 3, 7, 64, 1000, 4095] {
+            let pieces = || Pieces { rest: io::Cursor::new(bytes.clone()), len_max };
+            assert_same(&whole, &read(pieces()), &format!("{name}, pieces of {len_max}"));
+            let ahead = read_ahead(pieces());
+            assert_same(&whole, &ahead, &format!("{name}, ahead, pieces of {len_max}"));
+        }
+    }
+}
+
+#[test]
+fn cut_file_is_an_error_and_keeps_the_keys_before() {
+    for (dialect, keyspace) in small_keyspaces() {
+        for cut in 0..keyspace.bytes.len() {
+            let outcome = read(&keyspace.bytes[..cut]);
+            let error = outcome.end.expect_err("a cut file is not whole");
+            assert_eq!(error.kind(), ErrorKind::Truncated, "{dialect:?} cut at {cut}: {error}");
+            assert!(error.at() <= cut as u64, "{dialect:?} cut at {cut}: {error}");
+            let whole = keyspace.keys.iter().take_while(|key| key.end <= cut as u64).count();
+            assert_expected(&outcome.keys, &keyspace.keys[..whole]);
+        }
+    }
+}
+
+#[test]
+fn cut_real_file_is_an_error() {
+    for Fixture { path, .. } in Fixture::small() {
+        let bytes = fs::read(&path).unwrap();
+        let whole = read(&*bytes);
+        for cut in (0..bytes.len()).step_by(431) {
+            let outcome = read(&bytes[..cut]);
+            let error = outcome.end.expect_err("a cut file is not whole");
+            assert_eq!(error.kind(), ErrorKind::Truncated, "{} at {cut}", path.display());
+            assert_eq!(
+                outcome.keys,
+                whole.keys[..outcome.keys.len()],
+                "{} at {cut}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn flipped_bit_never_passes() {
+    let dialects = Dialect::ALL.iter().filter(|dialect| !matches!(dialect, Dialect::Redis(1..5)));
+    let mut flips = 0;
+    for dialect in dialects {
+        let mut bytes = Keyspace::generate_small(3, *dialect, dialect.types().len()).bytes;
+        let right = read(&*bytes);
+        assert!(right.is_complete());
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let outcome = read(&*bytes);
+            assert!(!outcome.is_complete(), "{dialect:?}, bit {bit}: {:?}", outcome.end);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            flips += 1;
+        }
+    }
+    println!("{flips} bits flipped");
+}
+
+#[test]
+fn every_opcode_is_read() {
+    let data = value::module_data(b"text");
+    let string = value::string("v");
+    let mut redis = RdbFile::redis(15);
+    redis.aux("redis-ver", "9.9.9").aux("ctime", "1700000000").module_aux("some-aux1", 2, &data);
+    redis.function("#!lua name=lib").function_pre_ga("lib", Some("text"), "code");
+    redis.function_pre_ga("lib", None, "longer").hash_template(3, &["a", "b"]);
+    redis.select_db(1 << 40).resize_db(4, 1).slot_info(16_383, 1, 0);
+    redis.expire_at_seconds(-5).idle(70_000).key("a", &string);
+    redis.expire_at_ms(i64::MAX).freq(255).key_meta(&[(1, &data), (2, &data)]).key("b", &string);
+    redis.select_db(0).key("c", &string);
+    let outcome = read(&*redis.finish());
+    assert_eq!(outcome.end.unwrap(), Checksum::Right);
+    let [a, b, c] = [0, 1, 2].map(|i| outcome.keys[i].key);
+    assert_eq!((a.db, a.slot, a.expire_at_ms), (1 << 40, Some(16_383), Some(-5000)));
+    assert_eq!((a.idle_seconds, a.freq), (Some(70_000), None));
+    assert_eq!((b.expire_at_ms, b.freq, b.meta_class_count), (Some(i64::MAX), Some(255), 2));
+    assert_eq!((c.db, c.slot, c.expire_at_ms, c.freq), (0, None, None, None));
+    let others: Vec<_> = outcome.others.iter().map(|entry| &entry[..]).collect();
+    assert_eq!(others.len(), 11, "{others:?}");
+    assert_eq!(
+        others[3..10],
+        [
+            "Function { len: 14 }",
+            "Function { len: 4 }",
+            "Function { len: 6 }",
+            "HashTemplate { id: 3, field_count: 2 }",
+            "SelectDb(1099511627776)",
+            "ResizeDb { key_count: 4, expire_count: 1 }",
+            "SlotInfo { slot: 16383, key_count: 1, expire_count: 0 }",
+        ]
+    );
+
+    let mut valkey = RdbFile::valkey(80);
+    valkey.slot_import(&"j".repeat(40), &[(0, 5), (9, 9)]).aux("slot-info", "7,2,1,1");
+    let outcome = read(&*valkey.key("a", &string).finish());
+    assert_eq!(outcome.end.unwrap(), Checksum::Right);
+    assert_eq!(outcome.keys[0].key.slot, Some(7));
+    assert_eq!(
+        outcome.others,
+        ["SlotImport", "SlotInfo { slot: 7, key_count: 2, expire_count: 1 }"]
+    );
+}

@@ -1,0 +1,6 @@
+//! A blob as every type that holds a intset.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    offkey_fuzz::read_blob(bytes, &[11]);
+});

@@ -1,0 +1,6 @@
+//! A whole file.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    offkey_fuzz::read_both_ways(bytes);
+});
