@@ -322,6 +322,11 @@ impl Visit for Polled<'_, '_, '_> {
         self.sizer.part(part);
         self.poll.count_part();
     }
+
+    #[inline]
+    fn wants_items(&self) -> bool {
+        self.sizer.wants_items()
+    }
 }
 
 impl InputInfo {

@@ -256,6 +256,8 @@ impl Visit for PrintParts<'_> {
                 let compressed = Compressed(compressed_len);
                 lines.part(format_args!("{kind:?} of {len} bytes{compressed}"));
             }
+            // Items are wanted, so they come one by one.
+            Part::Rows(count) => lines.part(format_args!("{count} items")),
             Part::Intset { width, count } => {
                 lines.part(format_args!("{count} members of {width} bytes"));
             }

@@ -227,6 +227,8 @@ pub enum Part<'a> {
         /// Length of its LZF form, if the file holds it compressed.
         compressed_len: Option<u64>,
     },
+    /// Elements, members or fields of the packed blob whose items were not wanted.
+    Rows(u64),
     /// Width of an intset's members in bytes (2, 4 or 8) and their number; its members
     /// are not pushed one by one.
     Intset {
@@ -327,6 +329,12 @@ pub enum Part<'a> {
 pub trait Visit {
     /// Takes the next part.
     fn part(&mut self, part: Part<'_>);
+
+    /// Tells, after [`Part::Packed`], whether the blob's items are wanted one by one. If
+    /// not, the blob is checked all the same and [`Part::Rows`] tells how many there were.
+    fn wants_items(&self) -> bool {
+        true
+    }
 }
 
 /// Lets every part pass: how a value is skipped.
@@ -335,6 +343,10 @@ pub struct Skip;
 
 impl Visit for Skip {
     fn part(&mut self, _: Part<'_>) {}
+
+    fn wants_items(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -87,6 +87,14 @@ impl<B: Blocks> Input<B> {
         self.pos += len;
     }
 
+    /// Passes `head_len` and then `len` bytes that were peeked at, and hands out the latter.
+    #[inline]
+    pub(crate) fn pass(&mut self, head_len: usize, len: usize) -> &[u8] {
+        let start = self.pos + head_len;
+        self.consume(head_len + len);
+        self.block.buf.get(start..start + len).unwrap_or_default()
+    }
+
     /// Takes the next `len` bytes, at most [`Input::PEEK_MAX`].
     #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Result<&[u8], Error> {

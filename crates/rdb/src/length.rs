@@ -46,6 +46,21 @@ pub(crate) trait Walk {
 impl<B: Blocks> Input<B> {
     #[inline]
     fn length(&mut self) -> Result<Length, Error> {
+        // Nearly all lengths are of one or two bytes and at hand.
+        match *self.rest() {
+            [first @ 0..=0x3f, ..] => {
+                self.consume(1);
+                Ok(Length::Count(u64::from(first)))
+            }
+            [first @ 0x40..=0x7f, second, ..] => {
+                self.consume(2);
+                Ok(Length::Count(u64::from(first & 0x3f) << 8 | u64::from(second)))
+            }
+            _ => self.length_of_any_form(),
+        }
+    }
+
+    fn length_of_any_form(&mut self) -> Result<Length, Error> {
         let first = self.u8()?;
         Ok(match first {
             0..0x40 => Length::Count(u64::from(first)),
@@ -117,11 +132,20 @@ impl<B: Blocks> Input<B> {
     /// Takes a string, handing out the bytes of a short one.
     #[inline]
     pub(crate) fn str(&mut self) -> Result<Str<'_>, Error> {
+        // Nearly all strings are short, not compressed and at hand.
+        let short = match *self.rest() {
+            [first @ 0..=0x3f, ref rest @ ..] => {
+                Some(usize::from(first)).filter(|n| *n <= rest.len())
+            }
+            _ => None,
+        };
+        if let Some(len) = short {
+            return Ok(Str::from_bytes(self.pass(1, len)));
+        }
         let form = self.form()?;
         self.str_of(form)
     }
 
-    #[inline]
     fn str_of(&mut self, form: Form) -> Result<Str<'_>, Error> {
         match form {
             Form::Raw(len) => match usize::try_from(len) {

@@ -27,58 +27,49 @@ const LEVELS_MAX: u32 = 1024;
 /// How keys are cut into prefixes.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
-    is_separator: [bool; 256],
-    folded: [u8; 256],
+    /// For each byte the one it counts as, and whether it separates.
+    bytes: [(u8, bool); 256],
 }
 
 impl Rule {
     pub(crate) fn new(separators: &[u8], fold_digits: bool) -> Self {
-        let mut is_separator = [false; 256];
-        let mut folded = [0; 256];
-        for (byte, (folded, separates)) in
-            (0..=u8::MAX).zip(folded.iter_mut().zip(is_separator.iter_mut()))
-        {
+        let mut bytes = [(0, false); 256];
+        for (byte, (folded, separates)) in (0..=u8::MAX).zip(&mut bytes) {
             *folded = if fold_digits && byte.is_ascii_digit() { b'0' } else { byte };
             *separates = separators.contains(&byte);
         }
-        Self { is_separator, folded }
+        Self { bytes }
     }
 
+    /// Calls `each` with every prefix of `key`, longest last, as its text so far and where
+    /// its own segment begins; stops when it says so. `folded` is room for the text.
     #[inline]
-    fn separates(&self, byte: u8) -> bool {
-        self.is_separator.get(usize::from(byte)).copied().unwrap_or_default()
-    }
-
-    /// Writes `key` with its digits folded into `out`.
-    fn fold(&self, key: &[u8], out: &mut Vec<u8>) {
-        out.clear();
-        out.extend(
-            key.iter().map(|byte| self.folded.get(usize::from(*byte)).copied().unwrap_or_default()),
-        );
-    }
-
-    /// Calls `each` with the end of every prefix of a folded key; stops when it says so.
-    #[inline]
-    fn cuts(&self, key: &[u8], mut each: impl FnMut(usize) -> bool) {
+    fn cut(&self, key: &[u8], folded: &mut Vec<u8>, mut each: impl FnMut(&[u8], usize) -> bool) {
         let mut levels_left = LEVELS_MAX;
-        let mut after_text = false;
-        let mut is_whole = true;
+        let (mut segment_at, mut after_text, mut is_whole) = (0, false, true);
+        if folded.len() < key.len() {
+            folded.resize(key.len(), 0);
+        }
         for (at, byte) in key.iter().enumerate() {
-            if self.separates(*byte) {
+            let (counts_as, separates) =
+                self.bytes.get(usize::from(*byte)).copied().unwrap_or_default();
+            if separates {
                 is_whole = false;
                 if after_text {
                     levels_left -= 1;
-                    if !each(at) || levels_left == 0 {
+                    if !each(folded.get(..at).unwrap_or_default(), segment_at) || levels_left == 0 {
                         return;
                     }
+                    segment_at = at;
                 }
-                after_text = false;
-            } else {
-                after_text = true;
+            }
+            after_text = !separates;
+            if let Some(room) = folded.get_mut(at) {
+                *room = counts_as;
             }
         }
         if is_whole && !key.is_empty() {
-            each(key.len());
+            each(folded.get(..key.len()).unwrap_or_default(), 0);
         }
     }
 }
@@ -128,6 +119,8 @@ struct Tree {
     hasher: RandomState,
     /// Whether only the prefixes at hand are counted.
     is_frozen: bool,
+    /// Nodes found last at the first levels: keys that follow each other are often alike.
+    last: [u32; 4],
 }
 
 /// A prefix as a report shows it.
@@ -163,13 +156,14 @@ impl Prefixes {
     pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
         let Self { rule, memory_max, tree, folded } = self;
         let type_at = tree.type_at(facts.object_type);
-        rule.fold(facts.key, folded);
-        let (mut parent, mut start) = (ROOT, 0);
-        rule.cuts(folded, |end| {
-            let segment = folded.get(start..end).unwrap_or_default();
-            let Some(at) = tree.place(parent, type_at, segment) else { return false };
+        let (mut parent, mut level) = (ROOT, 0);
+        rule.cut(facts.key, folded, |text, segment_at| {
+            let segment = text.get(segment_at..).unwrap_or_default();
+            let Some(at) = tree.place_at_level(level, parent, type_at, segment) else {
+                return false;
+            };
             tree.add(at, 1, facts.size);
-            (parent, start) = (at, end);
+            (parent, level) = (at, level + 1);
             true
         });
         if tree.memory() > *memory_max {
@@ -311,6 +305,32 @@ impl Tree {
     #[inline]
     fn segment(&self, node: &Node) -> &[u8] {
         segment_of(&self.text, node)
+    }
+
+    /// Like [`Tree::place`], trying first the node found last at this level.
+    #[inline]
+    fn place_at_level(
+        &mut self,
+        level: usize,
+        parent: u32,
+        type_at: u16,
+        segment: &[u8],
+    ) -> Option<u32> {
+        let last = self.last.get(level).copied().unwrap_or(ROOT);
+        let node = usize::try_from(last).ok().and_then(|last| self.nodes.get(last));
+        if node.is_some_and(|node| self.is(node, parent, type_at, segment)) {
+            return Some(last);
+        }
+        let found = self.place(parent, type_at, segment)?;
+        if let Some(last) = self.last.get_mut(level) {
+            *last = found;
+        }
+        Some(found)
+    }
+
+    #[inline]
+    fn is(&self, node: &Node, parent: u32, type_at: u16, segment: &[u8]) -> bool {
+        (node.parent, node.type_at) == (parent, type_at) && self.segment(node) == segment
     }
 
     /// Finds the node of a segment under `parent`, or makes one unless the table is frozen.

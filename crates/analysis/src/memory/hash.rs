@@ -79,6 +79,7 @@ impl HashSizer {
                 self.end_pair(model, Some(*at_ms));
             }
             Part::Value(item) => self.value(model, item),
+            Part::Rows(rows) => self.count += rows,
             Part::Count(claimed) => {
                 self.form = Form::Pairs { many: *claimed > model.config.hash_max_listpack_entries };
             }
@@ -97,6 +98,11 @@ impl HashSizer {
             }
             _ => {}
         }
+    }
+
+    /// Whether the fields of the blob at hand matter one by one.
+    pub(crate) fn wants_items(&self) -> bool {
+        self.may_expire || !matches!(self.form, Form::Packed { same_form: true, stays: true, .. })
     }
 
     fn field(&mut self, model: &Model, item: &Str<'_>) {

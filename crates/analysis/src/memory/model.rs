@@ -1,6 +1,7 @@
 //! A server whose memory is modelled: version, allocator, limits; made once per input.
 
 use super::alloc::Allocator;
+use super::object::{KeyHead, ObjectCost};
 use super::profile::Profile;
 use super::rules::{Rules, ZsetNode};
 use super::sds::embedded_len;
@@ -53,6 +54,9 @@ impl Default for Config {
 /// Lengths of strings whose allocation is looked up.
 const TABLE_LEN: u64 = 1 << 10;
 
+/// Lengths of names whose costs are looked up.
+const OBJECTS_LEN: u64 = 256;
+
 /// A server whose memory is modelled.
 #[derive(Debug)]
 pub struct Model {
@@ -61,8 +65,12 @@ pub struct Model {
     pub(crate) rules: &'static Rules,
     pub(crate) config: Config,
     allocator: Allocator,
+    /// What the allocator hands out, by the length asked for.
+    usable: Vec<u64>,
     /// Allocation of a string by its length.
     sds: Vec<u64>,
+    /// Costs of a key by the length of its name, without and with an expiry.
+    objects: Vec<[ObjectCost; 2]>,
     /// Mean allocation of a skip list's node by the length of its member, or one for all.
     skiplist_nodes: Vec<f64>,
 }
@@ -80,17 +88,41 @@ impl Model {
             rules,
             config,
             allocator,
+            usable: (0..TABLE_LEN).map(|len| allocator.usable(len)).collect(),
             sds: Vec::new(),
+            objects: Vec::new(),
             skiplist_nodes: Vec::new(),
         };
         model.sds = (0..TABLE_LEN).map(|len| model.usable_sds(len)).collect();
+        model.objects = (0..OBJECTS_LEN).map(|len| model.objects_of(len)).collect();
         model.skiplist_nodes = (0..nodes_len).map(|len| model.skiplist_node(len)).collect();
         model
     }
 
     /// Bytes the allocator hands out for `len`.
+    #[inline]
     pub(crate) fn usable(&self, len: u64) -> u64 {
-        self.allocator.usable(len)
+        match usize::try_from(len).ok().and_then(|len| self.usable.get(len)) {
+            Some(usable) => *usable,
+            None => self.allocator.usable(len),
+        }
+    }
+
+    /// Costs of a key whose name has `len` bytes, without and with an expiry.
+    fn objects_of(&self, len: u64) -> [ObjectCost; 2] {
+        let key = KeyHead { len, ..KeyHead::default() };
+        [false, true].map(|expires| self.object_of(&KeyHead { expires, ..key }))
+    }
+
+    /// Costs of a key whose value lies outside its object.
+    #[inline]
+    pub(crate) fn object(&self, key: &KeyHead) -> ObjectCost {
+        let row = usize::try_from(key.len).ok().and_then(|len| self.objects.get(len));
+        match row {
+            Some([_, with_expiry]) if key.meta_class_count == 0 && key.expires => *with_expiry,
+            Some([without, _]) if key.meta_class_count == 0 => *without,
+            _ => self.object_of(key),
+        }
     }
 
     /// Bytes left of a block for `from` bytes that was shrunk to `len`.

@@ -54,8 +54,8 @@ pub(crate) struct ObjectCost {
 }
 
 impl Model {
-    /// Costs of a key whose value lies outside its object.
-    pub(crate) fn object(&self, key: &KeyHead) -> ObjectCost {
+    /// Computes what [`Model::object`] looks up.
+    pub(crate) fn object_of(&self, key: &KeyHead) -> ObjectCost {
         let object = match self.rules.head {
             Head::Argument | Head::Requested | Head::Usable | Head::InEntry => {
                 Cost { bytes: self.usable(ROBJ_LEN), usage: ROBJ_LEN }

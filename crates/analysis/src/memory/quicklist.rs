@@ -79,6 +79,12 @@ impl ListSizer {
                     Node::Converted { blob: Repacked::new(model.rules.packed), count: 0, old_len }
                 });
             }
+            Part::Rows(rows) => {
+                self.count += rows;
+                if let Some(Node::Kept { count, .. }) = &mut self.open {
+                    *count += rows;
+                }
+            }
             Part::PlainNode { len, compressed_len } => {
                 self.close(model);
                 self.count += 1;
@@ -86,6 +92,11 @@ impl ListSizer {
             }
             _ => {}
         }
+    }
+
+    /// Whether the elements of the blob at hand matter one by one.
+    pub(crate) fn wants_items(&self) -> bool {
+        !matches!(self.open, Some(Node::Kept { .. }))
     }
 
     fn member(&mut self, model: &Model, item: &Str<'_>) {

@@ -67,11 +67,17 @@ impl SetSizer {
                 let convert = !(model.rules.set_listpack && fits);
                 self.form = Form::Listpack { len: (*len).min(LEN_MAX), convert };
             }
+            Part::Rows(rows) => self.count += rows,
             Part::Intset { width, count } => {
                 self.form = Form::Intset { width: u64::from(*width), count: *count };
             }
             _ => {}
         }
+    }
+
+    /// Whether the members of the blob at hand matter one by one.
+    pub(crate) fn wants_items(&self) -> bool {
+        !matches!(self.form, Form::Listpack { convert: false, .. })
     }
 
     fn member(&mut self, model: &Model, item: &Str<'_>) {

@@ -202,4 +202,19 @@ impl Visit for Sizer<'_> {
             }
         }
     }
+
+    fn wants_items(&self) -> bool {
+        match self.kind {
+            Kind::List => self.list.wants_items(),
+            Kind::Set => self.set.wants_items(),
+            Kind::Zset => self.zset.wants_items(),
+            Kind::Hash => self.hash.wants_items(),
+            Kind::String
+            | Kind::Template
+            | Kind::Stream
+            | Kind::Array
+            | Kind::Module
+            | Kind::VectorSet => true,
+        }
+    }
 }

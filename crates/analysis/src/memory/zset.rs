@@ -58,6 +58,7 @@ impl ZsetSizer {
                 let same_form = *kind == model.rules.packed;
                 self.form = Form::Packed { len: (*len).min(LEN_MAX), same_form, stays };
             }
+            Part::Rows(rows) => self.count += rows,
             Part::Score(score) if self.form == (Form::Members { many: false }) => {
                 let text = ScoreText::new(*score, model.rules.zset.shortest_scores);
                 self.blob.push(&Str::from_bytes(text.as_bytes()));
@@ -65,6 +66,11 @@ impl ZsetSizer {
             Part::ScoreText(score) if self.is_rebuilt() => self.blob.push(score),
             _ => {}
         }
+    }
+
+    /// Whether the members of the blob at hand matter one by one.
+    pub(crate) fn wants_items(&self) -> bool {
+        !matches!(self.form, Form::Packed { same_form: true, stays: true, .. })
     }
 
     /// Whether the blob is built again from its items.

@@ -46,6 +46,8 @@ pub(super) struct Items<'v, V> {
     templates: &'v BTreeMap<u64, u64>,
     /// Expiry of the field before.
     expire_before: u64,
+    /// Whether the visitor wants the items of the blob at hand.
+    is_wanted: bool,
     /// Column of the next entry.
     column: u8,
     /// Whole rows so far, of all blobs.
@@ -69,6 +71,7 @@ impl<'v, V: Visit> Items<'v, V> {
             unique,
             templates,
             expire_before: 0,
+            is_wanted: true,
             column: 0,
             row_count: 0,
             values_expected: None,
@@ -111,7 +114,9 @@ impl<'v, V: Visit> Items<'v, V> {
                 None => return self.template(&item),
             },
         };
-        self.visitor.part(part);
+        if self.is_wanted {
+            self.visitor.part(part);
+        }
         self.end_of_row()
     }
 
@@ -175,26 +180,27 @@ impl<'v, V: Visit> Items<'v, V> {
 fn check_score(score: &Str<'_>) -> Result<(), &'static str> {
     match score.text {
         Text::Int(_) => Ok(()),
-        // What begins like a number is one; a score is never asked for its digits here.
-        Text::Short([b'0'..=b'9' | b'.', ..] | [b'-' | b'+', b'0'..=b'9' | b'.', ..]) => Ok(()),
-        Text::Short(text) => {
-            let score = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
-            match score {
-                Some(score) if score.is_nan() => Err("a score cannot be NaN"),
-                Some(_) => Ok(()),
-                None => Err("a score must be a number"),
-            }
-        }
-        Text::Long => Err("a score must be a number"),
+        // The server reads a packed score with `strtod`, which takes what is no number for 0.
+        Text::Short([b'-' | b'+', rest @ ..]) if is_nan(rest) => Err("a score cannot be NaN"),
+        Text::Short(text) if is_nan(text) => Err("a score cannot be NaN"),
+        Text::Short(_) | Text::Long => Ok(()),
     }
+}
+
+/// Whether `strtod` reads this as NaN.
+#[inline]
+fn is_nan(text: &[u8]) -> bool {
+    text.first_chunk::<3>().is_some_and(|first| first.eq_ignore_ascii_case(b"nan"))
 }
 
 impl<V: Visit> Walk for Items<'_, V> {
     fn begin(&mut self, len: u64, compressed_len: Option<u64>) {
         self.visitor.part(Part::Packed { kind: self.kind, len, compressed_len });
+        self.is_wanted = self.visitor.wants_items();
     }
 
     fn walk<S: Source>(&mut self, source: &mut S) -> Result<(), Fault> {
+        let rows_before = self.row_count;
         let (kind, entry_count) = match self.kind {
             Packed::Listpack => ("listpack", listpack::walk(source, |item| self.item(item))?),
             Packed::Ziplist => ("ziplist", ziplist::walk(source, |item| self.item(item))?),
@@ -206,6 +212,10 @@ impl<V: Visit> Walk for Items<'_, V> {
                 return Ok(());
             }
         };
-        Ok(self.finish(kind, entry_count)?)
+        self.finish(kind, entry_count)?;
+        if !self.is_wanted {
+            self.visitor.part(Part::Rows(self.row_count - rows_before));
+        }
+        Ok(())
     }
 }

@@ -2,59 +2,60 @@
 
 use crate::entry::{Str, Text};
 
-/// Remembers the hashes of a blob's elements. Cleared for each blob by counting up a
-/// generation, so that small blobs cost no more than their elements.
+/// Remembers the hashes of a blob's elements, in a table small enough for the cache.
 #[derive(Debug)]
 pub(crate) struct Unique {
-    /// Hash and generation of each slot, open addressing.
-    slots: Vec<(u64, u32)>,
-    generation: u32,
-    count: usize,
+    /// Hash of each slot, 0 for an empty one; open addressing.
+    slots: Vec<u64>,
+    /// Slots in use, to be emptied for the next blob.
+    used: Vec<usize>,
 }
 
 impl Default for Unique {
     fn default() -> Self {
-        Self { slots: vec![(0, 0); Self::SLOTS], generation: 1, count: 0 }
+        Self { slots: vec![0; Self::SLOTS], used: Vec::with_capacity(Self::COUNT_MAX) }
     }
 }
 
 impl Unique {
-    const SLOTS: usize = 4096;
+    const SLOTS: usize = 2048;
     /// Elements remembered; servers keep fewer in a blob unless told otherwise.
     const COUNT_MAX: usize = Self::SLOTS / 2;
 
     /// Forgets the elements of the blob before.
     pub(crate) fn clear(&mut self) {
-        self.count = 0;
-        self.generation = self.generation.checked_add(1).unwrap_or_else(|| {
-            self.slots.fill((0, 0));
-            1
-        });
+        for at in self.used.drain(..) {
+            if let Some(slot) = self.slots.get_mut(at) {
+                *slot = 0;
+            }
+        }
     }
 
     /// Notes an element; false if it stood there before. Long elements and those beyond
     /// [`Unique::COUNT_MAX`] are not looked at.
     #[inline]
     pub(crate) fn insert(&mut self, element: &Str<'_>) -> bool {
+        if self.used.len() == Self::COUNT_MAX {
+            return true;
+        }
         let hash = match element.text {
             Text::Int(value) => mix(value.cast_unsigned(), 0x9e37_79b9_7f4a_7c15),
             Text::Short(bytes) => hash(bytes),
             Text::Long => return true,
         };
-        if self.count == Self::COUNT_MAX {
-            return true;
-        }
-        self.count += 1;
+        // An empty slot has hash 0.
+        let hash = hash.max(1);
         let mut at = hash;
         loop {
             // In range by the modulus.
             let index = usize::try_from(at % Self::SLOTS as u64).unwrap_or_default();
             let Some(slot) = self.slots.get_mut(index) else { return true };
-            if slot.1 != self.generation {
-                *slot = (hash, self.generation);
+            if *slot == 0 {
+                *slot = hash;
+                self.used.push(index);
                 return true;
             }
-            if slot.0 == hash {
+            if *slot == hash {
                 return false;
             }
             at = at.wrapping_add(1);
@@ -72,17 +73,29 @@ fn mix(a: u64, b: u64) -> u64 {
 }
 
 fn hash(bytes: &[u8]) -> u64 {
-    let mut state = 0xd6e8_feb8_6659_fd93;
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    for chunk in chunks {
-        state = mix(state ^ u64::from_le_bytes(*chunk), 0xa076_1d64_78bd_642f);
-    }
-    // The last byte is free for the length, which tells "" from a zero byte.
-    let mut last = [0, 0, 0, 0, 0, 0, 0, u8::try_from(rest.len()).unwrap_or_default()];
-    if let Some(room) = last.get_mut(..rest.len()) {
-        room.copy_from_slice(rest);
-    }
-    mix(state ^ u64::from_le_bytes(last), 0xe703_7ed1_a0b4_28db)
+    let len = bytes.len() as u64;
+    let four = |chunk: Option<&[u8; 4]>| chunk.map_or(0, |c| u64::from(u32::from_le_bytes(*c)));
+    let eight = |chunk: Option<&[u8; 8]>| chunk.map_or(0, |c| u64::from_le_bytes(*c));
+    // First and last bytes overlap where there are fewer than twice as many.
+    let (first, last) = match *bytes {
+        [] => (0, 0),
+        [a] => (u64::from(a), 0),
+        [a, b] => (u64::from(a), u64::from(b)),
+        [a, b, c] => (u64::from(a) | u64::from(b) << 8, u64::from(c)),
+        _ if len < 8 => (four(bytes.first_chunk()), four(bytes.last_chunk())),
+        _ => {
+            let mut state = len;
+            let (chunks, _) = bytes.as_chunks::<8>();
+            for chunk in chunks {
+                state = mix(state ^ u64::from_le_bytes(*chunk), 0xa076_1d64_78bd_642f);
+            }
+            (state, eight(bytes.last_chunk()))
+        }
+    };
+    mix(
+        mix(first ^ 0xd6e8_feb8_6659_fd93, 0xa076_1d64_78bd_642f ^ len) ^ last,
+        0xe703_7ed1_a0b4_28db,
+    )
 }
 
 #[cfg(test)]
@@ -92,7 +105,7 @@ mod tests {
     #[test]
     fn finds_the_second_of_two_and_forgets_on_clear() {
         let mut unique = Unique::default();
-        let names: Vec<String> = (0..2000).map(|i| format!("field:{i}")).collect();
+        let names: Vec<String> = (0..1000).map(|i| format!("field:{i}")).collect();
         for round in 0..3 {
             unique.clear();
             for name in &names {
