@@ -238,8 +238,13 @@ impl Client {
     /// Calls one operation of the project.
     fn call(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Value> {
         let target = format!("/v2/{PROJECT_ID}/{path}");
-        let unsigned =
-            Unsigned { method, host: &self.host, target: &target, body: body.as_bytes() };
+        let unsigned = Unsigned {
+            method,
+            host: &self.host,
+            target: &target,
+            headers: &[],
+            body: body.as_bytes(),
+        };
         let headers = self.signer.headers(&unsigned, crate::now_ms());
         let mut request = ureq::http::Request::builder()
             .method(method)
