@@ -1,6 +1,6 @@
 //! The life of tasks: one at a time, never lost, given back when the service stops.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -68,11 +68,13 @@ fn equal_creates_at_once_make_one_task() {
     let service = busy_service();
     let body = json!({"node_id": NODE, "backup_id": service.backup_id("many.rdb")}).to_string();
     let request = service.signed("POST", &analysis(""), body.as_bytes());
-    let service = Arc::new(service);
-    let answers: Vec<_> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..16).map(|_| scope.spawn(|| service.send(&request))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    let answers = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| answers.lock().unwrap().push(service.send(&request)));
+        }
     });
+    let answers = answers.into_inner().unwrap();
     let created: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
     assert_eq!(created.len(), 1);
     for answer in &answers {
