@@ -196,16 +196,19 @@ class PythonSdk(unittest.TestCase):
 
     def test_running_analysis_is_alone(self):
         task_id = self.create(self.many_id)
+        while self.records(status="running").total == 0:
+            time.sleep(0.01)
         self.refused((400, "DCS.4231"), self.create, self.sample_id)
-        # As a client does that retries until it may.
-        while True:
+        self.refused((400, "DCS.4231"), self.delete, task_id)
+        # As a client does that tries again until it may.
+        deleted = None
+        while deleted is None:
             try:
-                self.delete(task_id)
-                break
+                deleted = self.delete(task_id)
             except ClientRequestException as error:
                 self.assertEqual(error.error_code, "DCS.4231")
-                self.assertIsNone(self.show(task_id).total_num)
                 time.sleep(0.05)
+        self.assertEqual(deleted, task_id)
 
     def test_cut_backup_fails(self):
         task_id = self.create(self.cut_id)
