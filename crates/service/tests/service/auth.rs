@@ -153,6 +153,24 @@ fn replace_digit(text: &mut String, at: usize) {
 }
 
 #[test]
+fn stranger_learns_nothing_but_which_paths_there_are() {
+    let service = service();
+    for (method, target, expected) in [
+        ("GET", analysis(""), REFUSED),
+        ("PUT", analysis(""), REFUSED),
+        ("GET", analysis("/malformed"), REFUSED),
+        ("GET", "/v2/malformed/instances".to_owned(), REFUSED),
+        ("GET", "/v3/projects".to_owned(), REFUSED),
+        ("GET", format!("/v2/{PROJECT}/nothing"), (404, "DCS.4001")),
+        ("GET", "/nothing".to_owned(), (404, "APIGW.0101")),
+    ] {
+        let mut request = service.signed(method, &target, b"");
+        request.headers.retain(|(name, _)| name == "host");
+        assert_eq!(service.send(&request).code(), expected, "{method} {target}");
+    }
+}
+
+#[test]
 fn date_may_be_15_minutes_off() {
     let service = service();
     let minutes = 60 * 1000;
