@@ -4,7 +4,7 @@
 
 use offkey_analysis::{ChecksumState, LargestKey, LargestKeyPrefix, TypeBytes, TypeNum};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::config::{Integers, Role};
@@ -280,22 +280,22 @@ pub(crate) fn saturates(integers: Integers, user_agent: &str) -> bool {
     }
 }
 
-/// Saturates every number above 2147483647 and adds the true one as text in `<name>_exact`.
+/// The numbers of a report that the SDKs decode.
+const DECODED: [&str; 5] = ["bytes", "num", "num_of_elem", "total_bytes", "total_num"];
+
+/// Saturates those above 2147483647 and adds the true ones as text in `<name>_exact`.
 pub(crate) fn saturate(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(saturate),
         Value::Object(members) => {
-            let mut exact = Map::new();
-            for (name, member) in members.iter_mut() {
-                if let Some(number) =
-                    member.as_u64().filter(|number| i32::try_from(*number).is_err())
-                {
-                    exact.insert(format!("{name}_exact"), number.to_string().into());
-                    *member = i32::MAX.into();
+            for name in DECODED {
+                let number = members.get(name).and_then(Value::as_u64);
+                if let Some(number) = number.filter(|number| i32::try_from(*number).is_err()) {
+                    members.insert(name.to_owned(), i32::MAX.into());
+                    members.insert(format!("{name}_exact"), number.to_string().into());
                 }
-                saturate(member);
             }
-            members.extend(exact);
+            members.values_mut().for_each(saturate);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
@@ -312,7 +312,7 @@ mod tests {
         let mut value = json!({
             "total_bytes": 5_000_000_000_u64,
             "total_num": 2_147_483_647,
-            "largest_keys": [{"key": "a", "bytes": 2_147_483_648_u64, "expire_at_ms": -5}],
+            "largest_keys": [{"key": "a", "bytes": 2_147_483_648_u64, "expire_at_ms": 4_102_444_800_000_u64}],
         });
         saturate(&mut value);
         assert_eq!(
@@ -323,7 +323,7 @@ mod tests {
                 "total_num": 2_147_483_647,
                 "largest_keys": [{
                     "key": "a", "bytes": 2_147_483_647, "bytes_exact": "2147483648",
-                    "expire_at_ms": -5,
+                    "expire_at_ms": 4_102_444_800_000_u64,
                 }],
             })
         );

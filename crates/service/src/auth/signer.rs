@@ -24,6 +24,8 @@ pub struct Unsigned<'a> {
     pub host: &'a str,
     /// Path and query.
     pub target: &'a str,
+    /// Other headers that are signed, by their lower-case names.
+    pub headers: &'a [(&'a str, &'a str)],
     /// The body; empty if there is none.
     pub body: &'a [u8],
 }
@@ -38,10 +40,13 @@ impl Signer {
         };
         let date = Timestamp::from_millisecond(now_ms).ok()?.strftime("%Y%m%dT%H%M%SZ").to_string();
         let algorithm = Algorithm::Sha256;
+        let mut headers = vec![("host", request.host), (DATE, &date)];
+        headers.extend(request.headers);
+        headers.sort_unstable();
         let signed = Signed {
             method: request.method,
             target: &Target::parse(path, query)?,
-            headers: &[("host", request.host), (DATE, &date)],
+            headers: &headers,
             payload_hash: &algorithm.hash(request.body),
         };
         let authorization = algorithm.sign(&self.ak, &self.sk, &date, &signed);

@@ -100,10 +100,9 @@ fn analyze_backup(app: &App, task: &Task, watch: &Watch) -> Result<Outcome, Canc
         Err(error) => return failed(format!("folder of backups cannot be read: {error}")),
     };
     watch.bytes_total.store(backup.len, Ordering::Relaxed);
-    // Read where it is, but named without the folders of this machine.
     let options = app.analysis.options((app.clock)());
     let mut report = analyze(std::slice::from_ref(&backup.path), &options, watch)?;
-    name_inputs(&mut report, &backup.path.to_string_lossy(), &backup.file_name);
+    name_input(&mut report, &backup.file_name);
     let error = report.inputs.iter().find_map(|input| input.error.clone());
     match serde_json::to_string(&report) {
         Ok(json) => Ok(Outcome { error, report: Some(json), progress: watch.progress() }),
@@ -111,16 +110,16 @@ fn analyze_backup(app: &App, task: &Task, watch: &Watch) -> Result<Outcome, Canc
     }
 }
 
-/// Replaces the path of the input by its name wherever the report shows it.
-fn name_inputs(report: &mut Report, path: &str, name: &str) {
+/// Names the input by its file alone: the folders of this machine are not for clients.
+fn name_input(report: &mut Report, name: &str) {
     for input in &mut report.inputs {
-        input.file = input.file.replace(path, name);
+        let path = std::mem::replace(&mut input.file, name.to_owned());
         for line in input.error.iter_mut().chain(&mut input.warnings) {
-            *line = line.replace(path, name);
+            *line = line.replace(&path, name);
         }
     }
     for key in &mut report.damaged {
-        key.file = key.file.replace(path, name);
+        key.file = name.to_owned();
     }
 }
 

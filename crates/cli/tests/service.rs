@@ -1,0 +1,256 @@
+//! Runs `offkey serve` and `offkey demo` as processes, and kills them.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use offkey_service::{Secret, Signer, Unsigned};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Keys that take a while to read.
+const MANY: u32 = 3_000_000;
+
+/// A demo in a process of its own, and what it printed.
+struct Demo {
+    child: Child,
+    contract: Value,
+}
+
+impl Demo {
+    fn start(data_dir: &Path, backup: &Path) -> Self {
+        let mut child = offkey()
+            .args(["demo", "--json", "--data-dir"])
+            .arg(data_dir)
+            .arg("--backup")
+            .arg(backup)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, contract: serde_json::from_str(&line).unwrap() }
+    }
+
+    /// SIGKILL: the process cannot put anything in order.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.contract[name].as_str().unwrap()
+    }
+
+    fn node(&self) -> &Value {
+        &self.contract["nodes"][0]
+    }
+
+    /// Calls an operation of the instance's analyses.
+    fn call(&self, method: &str, rest: &str, body: &str) -> (u16, Value) {
+        let endpoint = self.text("endpoint");
+        let target = format!(
+            "/v2/{}/instances/{}/offline/key-analysis{rest}",
+            self.text("project_id"),
+            self.text("instance_id")
+        );
+        let unsigned = Unsigned {
+            method,
+            host: endpoint.strip_prefix("http://").unwrap(),
+            target: &target,
+            headers: &[],
+            body: body.as_bytes(),
+        };
+        let signer = Signer { ak: self.text("ak").to_owned(), sk: Secret::new(self.text("sk")) };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now_ms = i64::try_from(now.as_millis()).unwrap();
+        let mut request =
+            ureq::http::Request::builder().method(method).uri(format!("{endpoint}{target}"));
+        for (name, value) in signer.headers(&unsigned, now_ms).unwrap() {
+            request = request.header(name, value);
+        }
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut answer = match body.is_empty() {
+            true => agent.run(request.body(()).unwrap()).unwrap(),
+            false => agent.run(request.body(body.to_owned()).unwrap()).unwrap(),
+        };
+        let text = answer.body_mut().read_to_string().unwrap();
+        (answer.status().as_u16(), serde_json::from_str(&text).unwrap())
+    }
+
+    fn create(&self) -> String {
+        let node = self.node();
+        let body = json!({"node_id": node["node_id"], "backup_id": node["backups"][0]});
+        let (status, answer) = self.call("POST", "", &body.to_string());
+        assert_eq!(status, 200, "{answer}");
+        answer["task_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Shows the task as soon as it has one of these states.
+    fn wait(&self, task_id: &str, states: &[&str]) -> Value {
+        let start = Instant::now();
+        loop {
+            let (status, shown) = self.call("GET", &format!("/{task_id}"), "");
+            assert_eq!(status, 200, "{shown}");
+            if states.contains(&shown["status"].as_str().unwrap()) {
+                return shown;
+            }
+            assert!(start.elapsed() < Duration::from_secs(120), "still {shown}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn offkey() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_offkey"))
+}
+
+/// A folder with an RDB file of strings, and its path.
+fn folder_with_many() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = b"REDIS0009\xfe\x00".to_vec();
+    for number in 0..MANY {
+        bytes.extend(b"\x00\x0c");
+        bytes.extend(format!("key:{number:08}").as_bytes());
+        bytes.extend(b"\x05value");
+    }
+    bytes.extend(b"\xff\0\0\0\0\0\0\0\0");
+    let path = folder.path().join("many.rdb");
+    fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn task_of_a_killed_process_is_run_again() {
+    let (folder, backup) = folder_with_many();
+    let data_dir = folder.path().join("data");
+    let demo = Demo::start(&data_dir, &backup);
+    let task_id = demo.create();
+    demo.wait(&task_id, &["running"]);
+    let ids = [demo.contract["instance_id"].clone(), demo.node().clone()];
+    demo.kill();
+
+    let demo = Demo::start(&data_dir, &backup);
+    assert_eq!([demo.contract["instance_id"].clone(), demo.node().clone()], ids);
+    let shown = demo.wait(&task_id, &["success", "failed"]);
+    assert_eq!(shown["status"], "success", "{shown}");
+    let (_, report) = demo.call("GET", &format!("/{task_id}/report"), "");
+    demo.kill();
+
+    // It survives another kill, and is what the command says.
+    let demo = Demo::start(&data_dir, &backup);
+    assert_eq!(demo.call("GET", &format!("/{task_id}"), "").1, shown);
+    demo.kill();
+    let output = offkey()
+        .args(["analyze", "--format", "json", "many.rdb"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), report);
+    assert_eq!(report["total_num"], MANY);
+}
+
+#[test]
+fn third_process_killed_fails_the_task() {
+    let (folder, backup) = folder_with_many();
+    let data_dir = folder.path().join("data");
+    let mut task_id = None;
+    for _ in 0..3 {
+        let demo = Demo::start(&data_dir, &backup);
+        let task_id = task_id.get_or_insert_with(|| demo.create());
+        demo.wait(task_id, &["running"]);
+        demo.kill();
+    }
+    let demo = Demo::start(&data_dir, &backup);
+    let shown = demo.wait(&task_id.unwrap(), &["success", "failed"]);
+    assert_eq!(shown["status"], "failed", "{shown}");
+    let error = shown["error_msg"].as_str().unwrap();
+    assert!(error.starts_with("worker died 3 times"), "{error}");
+    // The instance is free again.
+    demo.create();
+    demo.kill();
+}
+
+#[test]
+fn terminated_process_gives_its_task_back_and_leaves_in_peace() {
+    let (folder, backup) = folder_with_many();
+    let data_dir = folder.path().join("data");
+    let mut demo = Demo::start(&data_dir, &backup);
+    let task_id = demo.create();
+    demo.wait(&task_id, &["running"]);
+    let pid = demo.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
+    let demo = Demo::start(&data_dir, &backup);
+    assert_eq!(demo.wait(&task_id, &["success", "failed"])["status"], "success");
+    demo.kill();
+}
+
+#[test]
+fn demo_prints_a_report_and_leaves() {
+    let output = offkey().args(["demo", "--exit"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("sample.rdb") && stdout.contains("Largest keys"), "{stdout}");
+}
+
+#[test]
+fn demo_fails_with_its_analysis() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.rdb");
+    fs::write(&path, "REDIS0009").unwrap();
+    let output = offkey().args(["demo", "--exit", "--backup"]).arg(path).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("offkey: cut.rdb: truncated at byte 9"), "{stderr}");
+}
+
+#[test]
+fn serve_reads_its_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../offkey.example.toml");
+    let example = fs::read_to_string(example).unwrap();
+    let config = folder.path().join("offkey.toml");
+    let listen = "#listen = \"127.0.0.1:8080\"";
+    assert!(example.contains(listen));
+    fs::write(&config, example.replace(listen, "listen = \"127.0.0.1:0\"")).unwrap();
+    let mut child =
+        offkey().arg("serve").arg("--config").arg(&config).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let addr = line.trim().rsplit_once("addr=").unwrap().1.to_owned();
+    let answer = ureq::get(format!("http://{addr}/v3/projects")).call();
+    assert!(matches!(answer, Err(ureq::Error::StatusCode(401))), "{answer:?}");
+    assert!(folder.path().join("offkey-data/tasks.sqlite").is_file());
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("stopped"), "{rest}");
+}
+
+#[test]
+fn unusable_configuration_is_told_in_one_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("offkey.toml");
+    for (text, part) in [
+        (None, "offkey.toml: No such file"),
+        (Some("data_dir = 1"), "invalid type"),
+        (Some("data_dir = \"d\"\nprojects = []\ncredentials = []\nx = 1"), "unknown field `x`"),
+    ] {
+        if let Some(text) = text {
+            fs::write(&config, text).unwrap();
+        }
+        let output = offkey().arg("serve").arg("--config").arg(&config).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.starts_with("offkey: ") && stderr.contains(part), "{stderr}");
+    }
+}

@@ -1,0 +1,11 @@
+//! The service as a client meets it: started in this process, asked over TCP.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails, also in what its functions share"
+)]
+
+mod api;
+mod auth;
+mod common;
+mod tasks;
