@@ -50,7 +50,7 @@ impl Default for Config {
     }
 }
 
-/// Lengths of strings whose allocation is looked up.
+/// Lengths whose allocation is looked up.
 const TABLE_LEN: u64 = 1 << 10;
 
 /// A server whose memory is modelled.
@@ -61,8 +61,10 @@ pub struct Model {
     pub(crate) rules: &'static Rules,
     pub(crate) config: Config,
     allocator: Allocator,
+    /// Allocation of a request by its length.
+    short: Vec<u16>,
     /// Allocation of a string by its length.
-    sds: Vec<u64>,
+    sds: Vec<u16>,
     /// Mean allocation of a skip list's node by the length of its member, or one for all.
     skiplist_nodes: Vec<f64>,
 }
@@ -80,17 +82,25 @@ impl Model {
             rules,
             config,
             allocator,
+            short: Vec::new(),
             sds: Vec::new(),
             skiplist_nodes: Vec::new(),
         };
-        model.sds = (0..TABLE_LEN).map(|len| model.usable_sds(len)).collect();
+        let table = |len_of: &dyn Fn(u64) -> u64| -> Vec<u16> {
+            (0..TABLE_LEN).map_while(|len| u16::try_from(len_of(len)).ok()).collect()
+        };
+        model.short = table(&|len| allocator.usable(len));
+        model.sds = table(&|len| allocator.usable(rules.sds_limits.alloc_len(len)));
         model.skiplist_nodes = (0..nodes_len).map(|len| model.skiplist_node(len)).collect();
         model
     }
 
     /// Bytes the allocator hands out for `len`.
     pub(crate) fn usable(&self, len: u64) -> u64 {
-        self.allocator.usable(len)
+        match usize::try_from(len).ok().and_then(|len| self.short.get(len)) {
+            Some(usable) => u64::from(*usable),
+            None => self.allocator.usable(len),
+        }
     }
 
     /// Bytes left of a block for `from` bytes that was shrunk to `len`.
@@ -101,7 +111,7 @@ impl Model {
     /// Allocation of a string of its own.
     pub(crate) fn usable_sds(&self, len: u64) -> u64 {
         match usize::try_from(len).ok().and_then(|len| self.sds.get(len)) {
-            Some(usable) => *usable,
+            Some(usable) => u64::from(*usable),
             None => self.usable(self.rules.sds_limits.alloc_len(len)),
         }
     }
