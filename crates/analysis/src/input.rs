@@ -220,8 +220,10 @@ fn count_templates(
     loop {
         let is_template = match step(&mut reader, &mut info) {
             Ok(Step::Template { id }) => {
-                templates.define(id);
-                true
+                if reader.value(&mut templates.define(id)).is_err() {
+                    return Ok(templates);
+                }
+                false
             }
             Ok(Step::Key(key)) => {
                 matches!(key.rdb_type, RdbType::HashTemplateListpack | RdbType::HashTemplateArray)

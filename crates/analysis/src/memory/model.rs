@@ -51,7 +51,7 @@ impl Default for Config {
     }
 }
 
-/// Lengths of strings whose allocation is looked up.
+/// Lengths whose allocation is looked up.
 const TABLE_LEN: u64 = 1 << 10;
 
 /// Lengths of names whose costs are looked up.
@@ -65,10 +65,10 @@ pub struct Model {
     pub(crate) rules: &'static Rules,
     pub(crate) config: Config,
     allocator: Allocator,
-    /// What the allocator hands out, by the length asked for.
-    usable: Vec<u64>,
+    /// Allocation of a request by its length.
+    short: Vec<u16>,
     /// Allocation of a string by its length.
-    sds: Vec<u64>,
+    sds: Vec<u16>,
     /// Costs of a key by the length of its name, without and with an expiry.
     objects: Vec<[ObjectCost; 2]>,
     /// Mean allocation of a skip list's node by the length of its member, or one for all.
@@ -88,12 +88,16 @@ impl Model {
             rules,
             config,
             allocator,
-            usable: (0..TABLE_LEN).map(|len| allocator.usable(len)).collect(),
+            short: Vec::new(),
             sds: Vec::new(),
             objects: Vec::new(),
             skiplist_nodes: Vec::new(),
         };
-        model.sds = (0..TABLE_LEN).map(|len| model.usable_sds(len)).collect();
+        let table = |len_of: &dyn Fn(u64) -> u64| -> Vec<u16> {
+            (0..TABLE_LEN).map_while(|len| u16::try_from(len_of(len)).ok()).collect()
+        };
+        model.short = table(&|len| allocator.usable(len));
+        model.sds = table(&|len| allocator.usable(rules.sds_limits.alloc_len(len)));
         model.objects = (0..OBJECTS_LEN).map(|len| model.objects_of(len)).collect();
         model.skiplist_nodes = (0..nodes_len).map(|len| model.skiplist_node(len)).collect();
         model
@@ -102,8 +106,8 @@ impl Model {
     /// Bytes the allocator hands out for `len`.
     #[inline]
     pub(crate) fn usable(&self, len: u64) -> u64 {
-        match usize::try_from(len).ok().and_then(|len| self.usable.get(len)) {
-            Some(usable) => *usable,
+        match usize::try_from(len).ok().and_then(|len| self.short.get(len)) {
+            Some(usable) => u64::from(*usable),
             None => self.allocator.usable(len),
         }
     }
@@ -133,7 +137,7 @@ impl Model {
     /// Allocation of a string of its own.
     pub(crate) fn usable_sds(&self, len: u64) -> u64 {
         match usize::try_from(len).ok().and_then(|len| self.sds.get(len)) {
-            Some(usable) => *usable,
+            Some(usable) => u64::from(*usable),
             None => self.usable(self.rules.sds_limits.alloc_len(len)),
         }
     }

@@ -111,6 +111,11 @@ impl Model {
     pub(crate) fn string(&self, key: &KeyHead, value: &Str<'_>) -> (Encoding, Cost) {
         let len = value.len.min(super::LEN_MAX);
         let int = if len <= 20 { value.to_int() } else { None };
+        if int.is_none()
+            && let Some(object) = self.embstr(key, len)
+        {
+            return (Encoding::Embstr, self.head(key) + object);
+        }
         let mut cost = self.object(key);
         if let Some(int) = int {
             let shared = (0..SHARED_INTEGERS).contains(&int) && !key.has_lru;
@@ -121,9 +126,6 @@ impl Model {
                 _ => {}
             }
             return (Encoding::Int, cost.head + cost.object);
-        }
-        if let Some(object) = self.embstr(key, len) {
-            return (Encoding::Embstr, cost.head + object);
         }
         (Encoding::Raw, cost.head + cost.object + self.sds(len))
     }

@@ -82,7 +82,7 @@ impl Model {
             }
             DbTable::Hashtable => {
                 let buckets = bucket_count(count);
-                let children = BUCKET_LEN as f64 * child_count(count, buckets);
+                let children = self.usable(BUCKET_LEN) as f64 * child_count(count, buckets);
                 self.usable(BUCKET_LEN * buckets) + super::round(children)
             }
         }

@@ -5,7 +5,7 @@ use offkey_rdb::{Key, Part, RdbType, Str, Visit};
 use super::array::ArraySizer;
 use super::hash::HashSizer;
 use super::model::Model;
-use super::object::KeyHead;
+use super::object::{KeyHead, ObjectCost};
 use super::quicklist::ListSizer;
 use super::set::SetSizer;
 use super::stream::StreamSizer;
@@ -145,8 +145,12 @@ impl<'m> Sizer<'m> {
     /// Tells what the key costs whose parts have passed; `serialized_len` is the length of
     /// its value in the file, which stands for the memory of a module's value.
     pub fn finish(&mut self, serialized_len: u64) -> Sizes {
-        let object = self.model.object(&self.key);
         let model = self.model;
+        let object = match self.kind {
+            // The value decides on its object.
+            Kind::String => ObjectCost::default(),
+            _ => model.object(&self.key),
+        };
         let (encoding, num_of_elem, cost) = match self.kind {
             Kind::String => self.string,
             Kind::List => self.list.finish(model, object),

@@ -66,11 +66,16 @@ impl Model {
         };
         match (table, entries) {
             (Table::Hashtable(table), Entries::Buckets { table_len }) => {
-                let children = super::round(BUCKET_LEN as f64 * table.children());
+                let children = table.children();
                 let (new, old) = table.tables();
                 let usage = BUCKET_LEN.saturating_mul(new + old.unwrap_or(0)) + table_len;
                 let bytes = self.usable(table_len) + buckets((new, old), BUCKET_LEN);
-                (Cost { bytes: bytes + children, usage: usage + children }, Cost::default())
+                let children = |len: u64| super::round(children * len as f64);
+                let cost = Cost {
+                    bytes: bytes + children(self.usable(BUCKET_LEN)),
+                    usage: usage + children(BUCKET_LEN),
+                };
+                (cost, Cost::default())
             }
             (Table::Dict(dict), _) => {
                 let bytes = self.usable(self.rules.dict_len + meta_len) + buckets(dict.tables(), 8);

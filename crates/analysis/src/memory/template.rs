@@ -50,6 +50,7 @@ impl Templates {
     }
 
     /// Begins the template `id`; the visitor returned takes its field names.
+    #[must_use]
     pub fn define(&mut self, id: u64) -> impl Visit {
         let loaded_id = self.by_id.len() as u64;
         if self.by_id.len() < Self::COUNT_MAX {
