@@ -35,7 +35,7 @@ impl Block {
         Self { buf: vec![0; HEADROOM + BLOCK_LEN], end: HEADROOM, crc_before: 0 }
     }
 
-    /// The place of a block that is away.
+    /// The place of a block that is away or not made yet.
     pub(crate) fn none() -> Self {
         Self { buf: Vec::new(), end: HEADROOM, crc_before: 0 }
     }
@@ -94,6 +94,9 @@ impl<R: Read> Blocks for Inline<R> {
         }
         if self.ended {
             return Ok(Block::none());
+        }
+        if block.buf.is_empty() {
+            block = Block::empty(); // A small file needs no more than one.
         }
         match block.fill(&mut self.source) {
             Ok(()) => self.ended = block.end < block.buf.len(),

@@ -33,9 +33,9 @@ impl<B: Blocks> Input<B> {
     pub(crate) fn new(blocks: B) -> Self {
         Self {
             blocks,
-            block: Block::empty(),
-            before: Block::empty(),
-            spare: Block::empty(),
+            block: Block::none(),
+            before: Block::none(),
+            spare: Block::none(),
             pos: HEADROOM,
             data_at: 0,
             ended: false,
