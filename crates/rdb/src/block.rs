@@ -35,7 +35,7 @@ impl Block {
         Self { buf: vec![0; HEADROOM + BLOCK_LEN], end: HEADROOM, crc_before: 0 }
     }
 
-    /// The place of a block that is away.
+    /// The place of a block that is away or not made yet.
     pub(crate) fn none() -> Self {
         Self { buf: Vec::new(), end: HEADROOM, crc_before: 0 }
     }
@@ -75,13 +75,15 @@ pub trait Blocks {
 pub struct Inline<R> {
     source: R,
     crc: Option<u64>,
+    /// Whether the source has ended; it is not asked again, should the file grow.
+    ended: bool,
     /// A failure to report once the bytes before it are used up.
     failure: Option<io::Error>,
 }
 
 impl<R: Read> Inline<R> {
     pub(crate) fn new(source: R, checksum: bool) -> Self {
-        Self { source, crc: checksum.then_some(0), failure: None }
+        Self { source, crc: checksum.then_some(0), ended: false, failure: None }
     }
 }
 
@@ -90,11 +92,16 @@ impl<R: Read> Blocks for Inline<R> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        if let Err(failure) = block.fill(&mut self.source) {
-            if block.data().is_empty() {
-                return Err(failure);
-            }
-            self.failure = Some(failure);
+        if self.ended {
+            return Ok(Block::none());
+        }
+        if block.buf.is_empty() {
+            block = Block::empty(); // A small file needs no more than one.
+        }
+        match block.fill(&mut self.source) {
+            Ok(()) => self.ended = block.end < block.buf.len(),
+            Err(failure) if block.data().is_empty() => return Err(failure),
+            Err(failure) => self.failure = Some(failure),
         }
         if let Some(crc) = &mut self.crc {
             block.crc_before = *crc;

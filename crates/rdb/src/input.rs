@@ -33,9 +33,9 @@ impl<B: Blocks> Input<B> {
     pub(crate) fn new(blocks: B) -> Self {
         Self {
             blocks,
-            block: Block::empty(),
-            before: Block::empty(),
-            spare: Block::empty(),
+            block: Block::none(),
+            before: Block::none(),
+            spare: Block::none(),
             pos: HEADROOM,
             data_at: 0,
             ended: false,
@@ -187,13 +187,19 @@ impl<B: Blocks> Input<B> {
         )
     }
 
-    /// Brings the next block, with the bytes at hand in front of its data.
+    /// Brings blocks until `want` bytes are at hand or the input ends. One block is enough
+    /// unless a failure of the source cut it short, which the next one then reports.
     #[cold]
     fn refill(&mut self, want: usize) -> Result<(), Error> {
         assert!(want <= HEADROOM, "no more than the headroom can be seen in one piece");
-        if self.ended {
-            return Ok(());
+        while !self.ended && self.block.end - self.pos < want {
+            self.next_block()?;
         }
+        Ok(())
+    }
+
+    /// Brings the next block, with the bytes at hand in front of its data.
+    fn next_block(&mut self) -> Result<(), Error> {
         let used = mem::replace(&mut self.spare, Block::none());
         let mut next = self.blocks.next_block(used).map_err(|e| Error::io(self.at(), e))?;
         if next.data().is_empty() {

@@ -22,6 +22,7 @@
 
 mod ask;
 mod crc64;
+mod dialect;
 mod encoder;
 mod file;
 mod fill;
@@ -38,11 +39,12 @@ pub mod value;
 
 pub use ask::ask;
 pub use crc64::crc64;
+pub use dialect::Dialect;
 pub use encoder::{Encoder, StringForm};
 pub use file::{RdbFile, module_id};
 pub use fill::{fill, fill_expired};
 pub use fixture::{Fixture, Truth, fixtures, read_truth, repo_path, shared_path, write_answers};
-pub use keyspace::{Dialect, Expected, Keyspace};
+pub use keyspace::{Expected, Keyspace};
 pub use lzf::lzf_compress;
 pub use mutate::mutate;
 pub use packed::{Intset, Listpack, Ziplist, Zipmap};

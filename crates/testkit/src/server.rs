@@ -32,6 +32,9 @@ pub fn servers() -> Vec<(String, PathBuf)> {
     found.sort();
     let required = env::var("OFFKEY_SERVERS").is_ok_and(|value| value == "required");
     assert!(!found.is_empty() || !required, "no server in {}: run scripts/servers", dir.display());
+    if found.is_empty() {
+        eprintln!("no server in {}: nothing is compared", dir.display());
+    }
     found
 }
 

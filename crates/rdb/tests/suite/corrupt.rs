@@ -428,3 +428,44 @@ fn damage_of_the_framing() {
         assert!(!names.is_empty() || !bytes.starts_with(b"REDIS0012"), "{name}: no key is kept");
     }
 }
+
+/// What looks odd and is legal: servers write it.
+#[test]
+fn oddities_are_no_damage() {
+    // Lengths of the entry before stay in five bytes once they had to be.
+    let wide = b"\x15\0\0\0\x0d\0\0\0\x02\0\x00\x01a\xfe\x03\0\0\0\x01b\xff";
+    let mut zipmap = Zipmap::new();
+    zipmap.push(b"f", b"v", 3);
+    let cases: &[(&str, Vec<u8>, u64)] = &[
+        ("previous length in five bytes", with_blob(13, wide), 1),
+        ("ziplist count unknown", with_blob(13, put(Ziplist::of(&["a", "b"]), 8, &[255, 255])), 1),
+        (
+            "listpack count unknown",
+            with_blob(16, put(Listpack::of(&["a", "b"]), 4, &[255, 255])),
+            1,
+        ),
+        ("zipmap count unknown", with_blob(9, put(Zipmap::of(&[("f", "v")]), 0, &[254])), 1),
+        ("spare bytes in a zipmap", with_blob(9, zipmap.finish()), 1),
+        ("same element twice", with_blob(10, Ziplist::of(&["a", "a"])), 2),
+        ("same value twice", with_blob(16, Listpack::of(&["a", "v", "b", "v"])), 2),
+        ("integers wider than needed", with_blob(20, wide_integers()), 4),
+        ("infinite scores", with_blob(17, Listpack::of(&["a", "-inf", "b", "inf"])), 2),
+        ("empty strings", with_blob(20, Listpack::of(&[""])), 1),
+        ("stream without entries", with_value(15, [0, 0, 0, 0, 0]), 0),
+        ("lengths longer than needed", with_value(2, [0x40, 1, 0x80, 0, 0, 0, 1, b'a']), 1),
+    ];
+    for (name, bytes, count) in cases {
+        let outcome = read(&**bytes);
+        let victim = &outcome.keys[1];
+        assert_eq!((&victim.damage, victim.count), (&None, *count), "{name}");
+        assert_eq!(outcome.end.unwrap(), Checksum::Right, "{name}");
+    }
+}
+
+fn wide_integers() -> Vec<u8> {
+    let mut listpack = Listpack::new();
+    for (value, width) in [(1, 2), (2, 3), (3, 4), (4, 8)] {
+        listpack.push_integer_wide(value, width);
+    }
+    listpack.finish()
+}

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 
+use offkey_rdb::{Checksum, ErrorKind};
 use offkey_testkit::shared_path;
 use serde_json::Value;
 
@@ -93,4 +94,42 @@ fn payloads_of_redis_tests_are_reported() {
         (cases.iter().filter(is_bad).count(), cases.iter().filter(is_bad).filter(has_next).count());
     println!("{bad} bad payloads, the key after {next} of them is read");
     assert!(next * 10 >= bad * 8, "the key after {next} of {bad} is read");
+}
+
+/// Files of servers in every state that is not the usual one.
+#[test]
+fn odd_files_of_servers_end_as_their_names_say() {
+    for folder in ["redis-6.2.5", "redis-7.0.15", "redis-8.2.3", "valkey-9.1.2"] {
+        let Some(dir) = shared_path(format!("rdb/misc-{folder}")) else {
+            println!("rdb/misc-{folder} is not at hand");
+            continue;
+        };
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let outcome = read(File::open(&path).unwrap());
+            let keys = outcome.keys.len();
+            let end = outcome.end.as_ref().map_err(|error| error.kind());
+            let is_right = match name.trim_end_matches(".rdb") {
+                "nochecksum" => end == Ok(&Checksum::Disabled) && keys > 0,
+                "bad-crc" => matches!(end, Ok(Checksum::Wrong { .. })) && keys > 0,
+                "bitflip-middle" => !outcome.is_complete() && keys > 0,
+                "bad-magic" | "future-version" => end == Err(ErrorKind::Unsupported),
+                "zero-length" => end == Err(ErrorKind::Truncated),
+                "truncated-half" | "truncated-no-eof" => {
+                    end == Err(ErrorKind::Truncated) && keys > 0
+                }
+                "empty" | "empty-with-functions" | "redis-cli--functions-rdb" => {
+                    end == Ok(&Checksum::Right) && keys == 0
+                }
+                _ if name.contains(".incr.")
+                    || !name.contains(".rdb") && !name.ends_with("aof") =>
+                {
+                    end == Err(ErrorKind::Unsupported)
+                }
+                _ => end == Ok(&Checksum::Right) && keys > 0,
+            };
+            assert!(is_right, "misc-{folder}/{name}: {keys} keys, {end:?}");
+        }
+    }
 }

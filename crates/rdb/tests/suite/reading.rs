@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 
-use offkey_rdb::{Checksum, ErrorKind};
+use offkey_rdb::{Checksum, Entry, Error, ErrorKind, Options, Reader};
 use offkey_testkit::{Dialect, Fixture, Keyspace, RdbFile, value};
 
 use crate::outcome::{Outcome, assert_expected, read, read_ahead};
@@ -169,4 +169,70 @@ fn every_opcode_is_read() {
         outcome.others,
         ["SlotImport", "SlotInfo { slot: 7, key_count: 2, expire_count: 1 }"]
     );
+}
+
+/// Is interrupted before every read, and fails at the end of its bytes.
+struct Failing {
+    rest: io::Cursor<Vec<u8>>,
+    interrupted: bool,
+}
+
+impl Read for Failing {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.interrupted = !self.interrupted;
+        if self.interrupted {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        match self.rest.read(buf)? {
+            0 => Err(io::Error::other("the disk is gone")),
+            len => Ok(len),
+        }
+    }
+}
+
+#[test]
+fn failing_source_is_an_error_and_keeps_the_keys_before() {
+    let keyspace = Keyspace::generate_small(1, Dialect::Redis(12), 40);
+    for cut in (0..keyspace.bytes.len()).step_by(7) {
+        let source = || Failing {
+            rest: io::Cursor::new(keyspace.bytes[..cut].to_vec()),
+            interrupted: false,
+        };
+        let whole = keyspace.keys.iter().take_while(|key| key.end <= cut as u64).count();
+        for outcome in [read(source()), read_ahead(source())] {
+            let error = outcome.end.expect_err("the source fails");
+            assert_eq!(
+                (error.kind(), error.reason()),
+                (ErrorKind::Io, "the disk is gone"),
+                "{cut}"
+            );
+            assert_expected(&outcome.keys, &keyspace.keys[..whole]);
+        }
+    }
+}
+
+#[test]
+fn options_do_as_they_say() {
+    let end = |bytes: &[u8], options: Options| -> Result<Checksum, Error> {
+        let mut reader = Reader::new(bytes, options)?;
+        loop {
+            if let Entry::End(checksum) = reader.next_entry()? {
+                return Ok(checksum);
+            }
+        }
+    };
+    let default = Options::default();
+    let mut file = RdbFile::redis(12);
+    let mut bytes = file.key("k", &value::string("v")).finish();
+    assert_eq!(end(&bytes, default).unwrap(), Checksum::Right);
+    assert_eq!(end(&bytes, Options { checksum: false, ..default }).unwrap(), Checksum::Skipped);
+    *bytes.last_mut().unwrap() ^= 1;
+    assert!(matches!(end(&bytes, default), Ok(Checksum::Wrong { .. })));
+    assert_eq!(end(&bytes, Options { checksum: false, ..default }).unwrap(), Checksum::Skipped);
+
+    let newer = RdbFile::redis(16).key("k", &value::string("v")).finish();
+    assert_eq!(end(&newer, default).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(end(&newer, Options { force: true, ..default }).unwrap(), Checksum::Right);
+    let unsure = RdbFile::redis(12).key("k", &value::string("v")).finish_without_checksum();
+    assert_eq!(end(&unsure, default).unwrap(), Checksum::Disabled);
 }
