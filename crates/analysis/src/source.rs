@@ -130,13 +130,16 @@ impl<R: Read> Read for Metered<R> {
 /// Refuses what comes out of a decompressor beyond any ratio a backup can have.
 struct Expanded<R> {
     source: R,
+    /// Name of the compression.
+    name: &'static str,
     len: u64,
     meter: Arc<Meter>,
 }
 
 impl<R: Read> Read for Expanded<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = self.source.read(buf)?;
+        let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", self.name));
+        let len = self.source.read(buf).map_err(named)?;
         self.len += len as u64;
         let read = self.meter.bytes_read.load(Ordering::Relaxed);
         if self.len > RATIO_CHECKED_FROM && self.len / RATIO_MAX > read {
@@ -200,7 +203,8 @@ impl Source {
         let mut reader: Box<dyn Read + Send> = Box::new(Cursor::new(head.clone()).chain(source));
         if let Some((name, expand)) = decompressor(&head) {
             let expanded = expand(reader).map_err(SourceError::Read)?;
-            let mut expanded = Expanded { source: expanded, len: 0, meter: Arc::clone(&meter) };
+            let mut expanded =
+                Expanded { source: expanded, name, len: 0, meter: Arc::clone(&meter) };
             head = read_head(&mut expanded)?;
             notes.push(format!("read through {name}"));
             is_compressed = true;

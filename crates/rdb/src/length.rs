@@ -92,6 +92,20 @@ impl<B: Blocks> Input<B> {
         }
     }
 
+    /// Takes a number inside a value. A string's form in its place is damage, but costs only
+    /// the key: the server takes the form's number for the length (`rdbLoadLen`).
+    #[inline]
+    pub(crate) fn value_count(&mut self) -> Result<u64, Error> {
+        match self.length()? {
+            Length::Count(count) => Ok(count),
+            Length::Form(form) => {
+                let at = self.at() - 1;
+                self.note_damage(at, format!("a number expected, string form {form} found"));
+                Ok(u64::from(form))
+            }
+        }
+    }
+
     /// Takes the head of a string.
     #[inline]
     pub(crate) fn form(&mut self) -> Result<Form, Error> {

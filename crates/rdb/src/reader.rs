@@ -369,15 +369,10 @@ impl<B: Blocks> Reader<B> {
     /// Reads the checksum, if the version has one.
     fn end(&mut self) -> Result<Entry<'static>, Error> {
         let Header { flavor, version } = self.header;
-        if flavor == Flavor::Redis && version < CHECKSUM_SINCE {
-            let at = self.at();
-            // One wrong bit in the version must not do away with the checksum.
-            if self.input.peek_some(CHECKSUM_LEN + 1)?.len() == CHECKSUM_LEN {
-                let reason = format!(
-                    "RDB version {version} has no checksum, but as many bytes as one follow"
-                );
-                return Err(Error::corrupt(at, reason));
-            }
+        let is_before = flavor == Flavor::Redis && version < CHECKSUM_SINCE;
+        // Where as many bytes as a checksum has follow, they are held to be one: a single wrong
+        // bit in the version must not do away with it.
+        if is_before && self.input.peek_some(CHECKSUM_LEN + 1)?.len() != CHECKSUM_LEN {
             return Ok(Entry::End(Checksum::Absent));
         }
         let computed = self.input.crc();

@@ -13,14 +13,14 @@ use crate::value::Value;
 impl<B: Blocks, V: Visit> Value<'_, B, V> {
     pub(super) fn array(&mut self) -> Result<(), Error> {
         let at = self.input.at();
-        let count = self.input.count()?;
+        let count = self.input.value_count()?;
         self.refuse_empty(at, count);
         self.visitor.part(Part::Count(count));
         let flag_at = self.input.at();
-        match self.input.count()? {
+        match self.input.value_count()? {
             0 => {}
             1 => {
-                self.input.count()?;
+                self.input.value_count()?;
             }
             other => {
                 return Err(Error::new(
@@ -37,9 +37,9 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     }
 
     fn array_value(&mut self) -> Result<(), Error> {
-        let index = self.input.count()?;
+        let index = self.input.value_count()?;
         let tag_at = self.input.at();
-        match self.input.count()? {
+        match self.input.value_count()? {
             0 => {
                 let string = Some(self.input.str()?);
                 self.visitor.part(Part::ArrayValue { index, string });

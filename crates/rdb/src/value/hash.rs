@@ -30,7 +30,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 
     pub(super) fn hash_absolute_expire(&mut self) -> Result<(), Error> {
         for _ in 0..self.row_count()? {
-            let expire_at_ms = self.input.count()?;
+            let expire_at_ms = self.input.value_count()?;
             self.field_and_value()?;
             self.field_expire(expire_at_ms);
         }
@@ -40,7 +40,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     pub(super) fn hash_relative_expire(&mut self) -> Result<(), Error> {
         let soonest_ms = u64::from_le_bytes(self.input.array()?);
         for _ in 0..self.row_count()? {
-            let ttl_ms = self.input.count()?;
+            let ttl_ms = self.input.value_count()?;
             self.field_and_value()?;
             if let Some(after_ms) = ttl_ms.checked_sub(1) {
                 self.field_expire(soonest_ms.saturating_add(after_ms));
@@ -60,7 +60,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 
     pub(super) fn template_array(&mut self) -> Result<(), Error> {
         let at = self.input.at();
-        let id = self.input.count()?;
+        let id = self.input.value_count()?;
         let Some(&field_count) = self.workspace.templates.get(&id) else {
             return Err(Error::new(
                 ErrorKind::Corrupt,

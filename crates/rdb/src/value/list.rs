@@ -20,7 +20,7 @@ const PACKED: u64 = 2;
 impl<B: Blocks, V: Visit> Value<'_, B, V> {
     pub(super) fn quicklist(&mut self) -> Result<(), Error> {
         let at = self.input.at();
-        let node_count = self.input.count()?;
+        let node_count = self.input.value_count()?;
         let mut element_count = 0u64;
         for _ in 0..node_count {
             element_count += self.packed_node(Packed::Ziplist)?;
@@ -31,11 +31,11 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 
     pub(super) fn quicklist_2(&mut self) -> Result<(), Error> {
         let at = self.input.at();
-        let node_count = self.input.count()?;
+        let node_count = self.input.value_count()?;
         let mut element_count = 0u64;
         for _ in 0..node_count {
             let container_at = self.input.at();
-            match self.input.count()? {
+            match self.input.value_count()? {
                 PLAIN => {
                     self.plain_node()?;
                     element_count += 1;

@@ -156,7 +156,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     fn row_count(&mut self) -> Result<u64, Error> {
         self.workspace.unique.clear();
         let at = self.input.at();
-        let count = self.input.count()?;
+        let count = self.input.value_count()?;
         self.refuse_empty(at, count);
         self.visitor.part(Part::Count(count));
         Ok(count)

@@ -125,7 +125,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         let layout = Layout::of(rdb_type);
         let entry_count = self.nodes()?;
         let length_at = self.input.at();
-        let length = self.input.count()?;
+        let length = self.input.value_count()?;
         if length != entry_count {
             self.input.note_damage(
                 length_at,
@@ -136,7 +136,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         if layout.has_counters {
             self.counts(5)?;
         }
-        let group_count = self.input.count()?;
+        let group_count = self.input.value_count()?;
         self.visitor.part(Part::StreamMeta { length, group_count });
         let mut names = Names::default();
         for _ in 0..group_count {
@@ -150,7 +150,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 
     /// Reads the nodes; answers the entries alive in them.
     fn nodes(&mut self) -> Result<u64, Error> {
-        let node_count = self.input.count()?;
+        let node_count = self.input.value_count()?;
         let mut entry_count = 0u64;
         let mut before = None;
         for _ in 0..node_count {
@@ -190,11 +190,11 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         self.counts(if layout.has_counters { 3 } else { 2 })?;
         let mut pending = IdSum::default();
         let mut before = None;
-        for _ in 0..self.input.count()? {
+        for _ in 0..self.input.value_count()? {
             let id_at = self.input.at();
             let id = self.input.array()?;
             let delivered_at_ms = u64::from_le_bytes(self.input.array()?);
-            self.input.count()?;
+            self.input.value_count()?;
             if before >= Some(id) {
                 self.input.note_damage(id_at, "pending entries are not in the order of their ids");
             }
@@ -204,11 +204,11 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         }
         let mut owned = IdSum::default();
         let mut names = Names::default();
-        for _ in 0..self.input.count()? {
+        for _ in 0..self.input.value_count()? {
             self.consumer(layout, &mut owned, &mut names)?;
         }
         if layout.has_refused {
-            for _ in 0..self.input.count()? {
+            for _ in 0..self.input.value_count()? {
                 owned.add(self.input.array()?);
             }
         }
@@ -241,7 +241,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         if layout.has_active_time {
             self.input.array::<8>()?;
         }
-        for _ in 0..self.input.count()? {
+        for _ in 0..self.input.value_count()? {
             let id = self.input.array()?;
             owned.add(id);
             self.visitor.part(Part::ConsumerPending { id });
@@ -251,10 +251,10 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 
     fn producers(&mut self) -> Result<(), Error> {
         self.counts(2)?;
-        for _ in 0..self.input.count()? {
+        for _ in 0..self.input.value_count()? {
             let name = self.input.str()?;
             self.visitor.part(Part::Producer { name });
-            for _ in 0..self.input.count()? {
+            for _ in 0..self.input.value_count()? {
                 let id = self.input.str()?;
                 self.visitor.part(Part::ProducedId(id));
                 self.counts(2)?;
@@ -266,7 +266,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     /// Passes so many numbers by.
     fn counts(&mut self, how_many: u8) -> Result<(), Error> {
         for _ in 0..how_many {
-            self.input.count()?;
+            self.input.value_count()?;
         }
         Ok(())
     }

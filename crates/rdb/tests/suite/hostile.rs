@@ -42,13 +42,8 @@ fn cases(folder: &str) -> Vec<Case> {
 
 /// Files whose manifest is mistaken: legal ones that it calls damaged.
 const LEGAL: &[&str] = &["e01_lp_set_odd.rdb", "e02_ql2_odd.rdb", "e02_ql2_n_unknown.rdb"];
-/// Files that it accepts, but whose scores are no numbers or whose rows are not whole.
-const DAMAGED: &[&str] = &[
-    "e01_lp_zset_n_unknown.rdb",
-    "e01_lp_hashex_n_unknown.rdb",
-    "e01_lp_hashex0_n_unknown.rdb",
-    "e10_zl_zset_n65535.rdb",
-];
+/// Files that it accepts, but whose rows are not whole.
+const DAMAGED: &[&str] = &["e01_lp_hashex_n_unknown.rdb", "e01_lp_hashex0_n_unknown.rdb"];
 
 #[test]
 fn files_end_as_their_manifest_says() {
@@ -65,6 +60,8 @@ fn files_end_as_their_manifest_says() {
             is_contained
         } else if mentions("next keys still read") || mentions("continue") {
             is_contained || mentions("254 = unknown is legal") && outcome.is_complete()
+        } else if let Some(accepted) = expect.split_once(": accept; other: error") {
+            outcome.is_complete() == case.name.contains(accepted.0)
         } else if mentions("accept or") || mentions("accept with") || mentions("accept counting") {
             outcome.end.is_ok()
         } else if mentions("or accept") {
