@@ -60,7 +60,7 @@ impl Default for Options {
             config: Config::default(),
             size: SizeKind::default(),
             force: false,
-            prefix_memory: 16 << 20,
+            prefix_memory: 12 << 20,
             threads: None,
             now_ms: 0,
         }

@@ -51,20 +51,16 @@ pub fn analyze(
 ) -> Result<Report, Cancelled> {
     let inputs = expanded(paths);
     let run = Run { options, progress: Shared::new(progress) };
-    let mut summary = run.pass(&inputs, &Summary::new(options, run.part_memory(&inputs)))?;
+    let mut summary = run.pass(&inputs, Summary::new(options, run.part_memory(&inputs)))?;
     let can_read_again = inputs.iter().all(|input| input.as_ref().is_ok_and(|i| !i.is_stdin()));
     if summary.prefixes.is_pruned() && can_read_again {
-        summary.prefixes.freeze();
-        let known = Summary {
-            prefixes: summary.prefixes.without_floors(),
-            ..Summary::new(options, usize::MAX)
-        };
-        let again = run.pass(&inputs, &known)?;
-        if again.types == summary.types {
-            summary.prefixes.take_counts(again.prefixes);
-        } else {
-            summary.prefixes_changed = true;
-        }
+        let mut again = Summary::new(options, 0);
+        std::mem::swap(&mut again.prefixes, &mut summary.prefixes);
+        let floors = again.prefixes.freeze();
+        let again = run.pass(&inputs, again)?;
+        summary.prefixes_changed = again.types != summary.types;
+        summary.prefixes = again.prefixes;
+        summary.prefixes.set_floors(floors);
     }
     Ok(Report::new(&summary, options))
 }
@@ -256,76 +252,85 @@ impl Run<'_> {
         if inputs.len() > 1 { whole / 4 } else { whole }
     }
 
-    /// Reads every input once; parts begin as copies of `empty`.
-    fn pass(&self, inputs: &[Found], empty: &Summary) -> Result<Summary, Cancelled> {
-        let whole = Summary {
-            prefixes: empty.prefixes.with_memory(self.options.prefix_memory),
-            ..empty.clone()
-        };
+    /// Reads every input once; each part begins as a copy of `empty`.
+    fn pass(&self, inputs: &[Found], empty: Summary) -> Result<Summary, Cancelled> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = self.options.threads.unwrap_or(cores).clamp(1, inputs.len().max(1));
-        let queue = Queue::new(whole);
-        if threads == 1 {
-            self.work(inputs, empty, &queue);
+        let queue = Queue::default();
+        if let [input] = inputs {
+            // The usual case needs no second table.
+            queue.merge(0, self.part(input, empty), self.options);
+        } else if threads == 1 {
+            self.work(inputs, &empty, &queue);
         } else {
             thread::scope(|scope| {
                 for _ in 0..threads {
-                    scope.spawn(|| self.work(inputs, empty, &queue));
+                    scope.spawn(|| self.work(inputs, &empty, &queue));
                 }
             });
         }
         if self.progress.is_cancelled.load(Ordering::Relaxed) {
             return Err(Cancelled);
         }
-        Ok(queue.whole.into_inner().unwrap_or_else(PoisonError::into_inner).1)
+        let (_, whole) = queue.whole.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(whole.unwrap_or_else(|| Summary::new(self.options, 0)))
     }
 
     /// Takes one input after another until none is left.
     fn work(&self, inputs: &[Found], empty: &Summary, queue: &Queue) {
         while let Some((turn, found)) = queue.take(inputs) {
-            let mut part = empty.clone();
-            let info = match found {
-                Ok(input) => {
-                    let mut poll = Poll::new(&self.progress);
-                    let info = input::read(input, self.options, &mut poll, &mut part);
-                    poll.finish();
-                    info
-                }
-                Err((name, error)) => InputInfo::unread(name.clone(), error),
-            };
-            part.inputs.push(info);
-            queue.merge(turn, part);
+            queue.merge(turn, self.part(found, empty.clone()), self.options);
         }
+    }
+
+    /// Reads one input into `part`.
+    fn part(&self, found: &Found, mut part: Summary) -> Summary {
+        let info = match found {
+            Ok(input) => {
+                let mut poll = Poll::new(&self.progress);
+                let info = input::read(input, self.options, &mut poll, &mut part);
+                poll.finish();
+                info
+            }
+            Err((name, error)) => InputInfo::unread(name.clone(), error),
+        };
+        part.inputs.push(info);
+        part
     }
 }
 
 /// Hands out inputs and merges their summaries in the order of the inputs.
+#[derive(Default)]
 struct Queue {
     next: AtomicUsize,
     /// Number of parts merged, and what they make together.
-    whole: Mutex<(usize, Summary)>,
+    whole: Mutex<(usize, Option<Summary>)>,
     merged: Condvar,
 }
 
 impl Queue {
-    fn new(whole: Summary) -> Self {
-        Self { next: AtomicUsize::new(0), whole: Mutex::new((0, whole)), merged: Condvar::new() }
-    }
-
     fn take<'i>(&self, inputs: &'i [Found]) -> Option<(usize, &'i Found)> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         inputs.get(turn).map(|input| (turn, input))
     }
 
     /// Merges a part once all before it are; so no more parts wait than there are threads.
-    fn merge(&self, turn: usize, part: Summary) {
+    fn merge(&self, turn: usize, part: Summary, options: &Options) {
         let whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut whole = self
+        let mut guard = self
             .merged
             .wait_while(whole, |(merged, _)| *merged != turn)
             .unwrap_or_else(PoisonError::into_inner);
-        whole.1.merge(part);
-        whole.0 += 1;
+        let (merged, whole) = &mut *guard;
+        match whole {
+            Some(whole) => whole.merge(part),
+            None => {
+                let mut first = part;
+                first.prefixes.set_memory_max(options.prefix_memory);
+                *whole = Some(first);
+            }
+        }
+        *merged += 1;
         self.merged.notify_all();
     }
 }

@@ -81,6 +81,10 @@ pub(crate) struct Floor {
     pub(crate) bytes: u64,
 }
 
+/// The floors of a table's types, while a second pass counts.
+#[derive(Debug)]
+pub(crate) struct Floors(Vec<Floor>);
+
 /// A prefix: its parent's text and then its own segment.
 #[derive(Debug, Clone, Copy)]
 struct Node {
@@ -179,40 +183,35 @@ impl Prefixes {
         }
     }
 
+    /// Gives the table another bound.
+    pub(crate) fn set_memory_max(&mut self, memory_max: usize) {
+        self.memory_max = memory_max;
+    }
+
     /// Tells whether prefixes were dropped, so that counts are too low by up to the floors.
     pub(crate) fn is_pruned(&self) -> bool {
         self.tree.floors.iter().any(|floor| *floor != Floor::default())
     }
 
-    /// Sets all counts to zero: from now on only the prefixes at hand are counted, exactly.
-    pub(crate) fn freeze(&mut self) {
+    /// Makes this the table of a second pass, which counts the prefixes at hand and no
+    /// others; answers what the others can have.
+    pub(crate) fn freeze(&mut self) -> Floors {
         self.tree.is_frozen = true;
         for node in &mut self.tree.nodes {
             (node.key_count, node.bytes) = (0, 0);
         }
+        let types = self.tree.types.len();
+        Floors(std::mem::replace(&mut self.tree.floors, vec![Floor::default(); types]))
+    }
+
+    /// Ends a second pass.
+    pub(crate) fn set_floors(&mut self, floors: Floors) {
+        self.tree.floors = floors.0;
     }
 
     /// Tells whether the counts are those of a second pass, and so exact.
     pub(crate) fn is_frozen(&self) -> bool {
         self.tree.is_frozen
-    }
-
-    /// A frozen table of the same prefixes for a part of the second pass: it drops nothing.
-    pub(crate) fn without_floors(&self) -> Self {
-        let mut copy = self.clone();
-        copy.tree.floors.fill(Floor::default());
-        copy
-    }
-
-    /// The same table with another bound.
-    pub(crate) fn with_memory(&self, memory_max: usize) -> Self {
-        Self { memory_max, ..self.clone() }
-    }
-
-    /// Takes the counts of a second pass, made from [`Prefixes::without_floors`].
-    pub(crate) fn take_counts(&mut self, counted: Prefixes) {
-        let floors = std::mem::take(&mut self.tree.floors);
-        self.tree = Tree { floors, ..counted.tree };
     }
 
     /// The types that have prefixes, with what a prefix not at hand can have at most.
@@ -523,7 +522,7 @@ mod tests {
                 let x = state >> 33;
                 let name: String =
                     (0..8).map(|i| char::from(b'a' + (x >> (i * 3) & 7) as u8)).collect();
-                if x % 4 == 0 {
+                if x.is_multiple_of(4) {
                     format!("heavy{}:{name}:x", (b'a' + (x % 64 / 4) as u8) as char)
                 } else {
                     format!("{name}:x")
@@ -543,8 +542,9 @@ mod tests {
             assert!(bounded.tree.memory() <= 100_000);
         }
         assert!(bounded.is_pruned() && !exact.is_pruned());
-        bounded.freeze();
+        let floors = bounded.freeze();
         keys.iter().for_each(|key| bounded.observe(&facts(key.as_bytes(), 3)));
+        bounded.set_floors(floors);
         assert_eq!(listed(&bounded, 16), listed(&exact, 16));
         let (_, floor) = bounded.floors().next().unwrap();
         let least_listed = listed(&bounded, 16)[15].1;
