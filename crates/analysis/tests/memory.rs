@@ -1,7 +1,7 @@
 //! Holds the memory model against what real servers said of the same files.
 //!
-//! `testdata/memory` has small files; where the large ones of `../shared/rdb` are present they
-//! are compared too.
+//! `testdata` and `testdata/memory` have small files; where the large ones of `../shared/rdb` are
+//! present they are compared too.
 
 #[expect(dead_code, reason = "the examples read the rest")]
 mod support;
@@ -44,24 +44,27 @@ fn is_drawn(encoding: &str) -> bool {
 
 #[test]
 fn small_files_are_as_the_server_says() {
-    let comparisons = comparisons(&root().join("testdata/memory"));
-    assert!(comparisons.len() >= 4, "fixtures are missing");
+    let folders = ["testdata", "testdata/memory"];
+    let comparisons: Vec<_> = folders.iter().flat_map(|f| comparisons(&root().join(f))).collect();
+    assert!(comparisons.len() >= 20, "fixtures are missing");
     for comparison in &comparisons {
         let Comparison { name, differences, groups, .. } = comparison;
         assert!(differences.is_empty(), "{name}: {differences:#?}");
         for (group, tally) in groups {
             let at = format!("{name} {group:?} {tally:?}");
-            if is_drawn(&group.1) {
-                assert!(tally.sum_error_pct().abs() < 1.5, "{at}");
-            } else if comparison.allocator == Allocator::Libc {
-                // Some blocks are 16 bytes larger than they need to be.
+            if name.ends_with("-keymeta") {
+                // The server had lost the metadata's module when it was asked.
+                assert!(tally.exact * 2 >= tally.keys, "{at}");
+            } else if is_drawn(&group.1) || comparison.allocator == Allocator::Libc {
+                // Of glibc's blocks some are 16 bytes larger than they need to be.
                 assert!(tally.sum_error_pct().abs() < 3.0, "{at}");
             } else {
                 assert_eq!(tally.exact, tally.keys, "{at}");
             }
         }
-        let bytes_error = comparison.bytes_error_pct();
-        assert!(bytes_error.is_some_and(|error| error.abs() < 1.0), "{name}: {bytes_error:?} %");
+        if let Some(error) = comparison.bytes_error_pct() {
+            assert!(error.abs() < 0.5, "{name}: {error:.2} % of the bytes");
+        }
     }
 }
 
