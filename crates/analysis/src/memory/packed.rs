@@ -36,7 +36,7 @@ impl Repacked {
     /// Appends an entry.
     pub(crate) fn push(&mut self, item: &Str<'_>) {
         let int = if item.len <= INT_TEXT_MAX { item.to_int() } else { None };
-        self.push_value(int, item.len);
+        self.push_value(int, item.len.min(super::LEN_MAX));
     }
 
     /// Appends an integer.

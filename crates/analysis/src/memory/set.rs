@@ -108,7 +108,7 @@ impl SetSizer {
         let config = &model.config;
         match self.form {
             Form::Intset { width, count } => {
-                self.count = count;
+                self.count = count.min(LEN_MAX);
                 if count <= config.set_max_intset_entries {
                     return self.intset(model, object, width);
                 }

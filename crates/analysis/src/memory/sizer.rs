@@ -222,3 +222,107 @@ impl Visit for Sizer<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use offkey_rdb::{ModuleId, Packed, Text};
+
+    use super::*;
+    use crate::memory::{Allocator, Config, Profile};
+
+    const TYPES: [RdbType; 14] = [
+        RdbType::String,
+        RdbType::List,
+        RdbType::Set,
+        RdbType::Zset2,
+        RdbType::Hash,
+        RdbType::Module2,
+        RdbType::HashZipmap,
+        RdbType::SetIntset,
+        RdbType::ListQuicklist,
+        RdbType::ListQuicklist2,
+        RdbType::HashListpackEx,
+        RdbType::StreamListpacks3,
+        RdbType::Array,
+        RdbType::HashTemplateListpack,
+    ];
+
+    fn key(rdb_type: RdbType, key_len: u64) -> Key {
+        Key {
+            db: 0,
+            key_len,
+            rdb_type,
+            expire_at_ms: Some(1),
+            idle_seconds: None,
+            freq: None,
+            slot: None,
+            meta_class_count: key_len,
+            at: 0,
+        }
+    }
+
+    /// Every kind of part, with `len` wherever a length or a count stands.
+    fn parts(len: u64) -> Vec<Part<'static>> {
+        let long = Str { len, text: Text::Long };
+        let vector_set = b"vectorset".iter().fold(0u64, |id, c| id << 6 | u64::from(c - b'a' + 26));
+        let mut parts = vec![
+            Part::Module(ModuleId(vector_set << 10)),
+            Part::String(long),
+            Part::Count(len),
+            Part::Packed { kind: Packed::Ziplist, len, compressed_len: Some(len) },
+            Part::Intset { width: 8, count: len },
+            Part::PlainNode { len, compressed_len: Some(len) },
+            Part::Member(long),
+            Part::Score(1.5),
+            Part::ScoreText(long),
+            Part::Field(long),
+            Part::Value(long),
+            Part::FieldExpire(len),
+            Part::Template { id: len },
+            Part::StreamNode { id: [7; 16], len, count: len },
+            Part::StreamMeta { length: len, group_count: len },
+            Part::Group { name: long },
+            Part::Pending { id: [7; 16], delivered_at_ms: len },
+            Part::Consumer { name: long },
+            Part::ConsumerPending { id: [7; 16] },
+            Part::Producer { name: long },
+            Part::ProducedId(long),
+            Part::ArrayValue { index: len, string: Some(long) },
+        ];
+        parts.extend([Part::ModuleInt(len); 6]);
+        parts.extend([Part::ModuleString(long); 3]);
+        parts
+    }
+
+    #[test]
+    fn no_claim_of_a_file_overflows() {
+        for profile in Profile::all() {
+            for allocator in [Allocator::Jemalloc, Allocator::Libc] {
+                let model = Model::new(profile, allocator, Config::default());
+                let mut sizer = Sizer::new(&model);
+                for (rdb_type, len) in
+                    TYPES.iter().flat_map(|t| [0, 1, 1 << 32, u64::MAX].map(|len| (*t, len)))
+                {
+                    sizer.begin(&key(rdb_type, len));
+                    for part in parts(len).iter().chain(&parts(u64::MAX)) {
+                        sizer.part(*part);
+                    }
+                    assert!(sizer.finish(len).bytes > 0, "{profile} {rdb_type} {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn module_values_answer_for_themselves() {
+        let profile = "redis-7.4".parse().unwrap();
+        let model = Model::new(profile, Allocator::Jemalloc, Config::default());
+        let mut sizer = Sizer::new(&model);
+        sizer.begin(&key(RdbType::Module2, 5));
+        sizer.part(Part::Module(ModuleId(0)));
+        sizer.part(Part::ModuleInt(3));
+        let sizes = sizer.finish(1000);
+        // Key 8, entry 24, object 16, expiry 24, and the value's length in the file.
+        assert_eq!((sizes.bytes, sizes.memory_usage, sizes.num_of_elem), (1072, None, 1));
+    }
+}

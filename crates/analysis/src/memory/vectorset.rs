@@ -101,7 +101,8 @@ impl VectorSetSizer {
                 if value & FLAG_PROJECTION != 0 { Next::InputDim } else { Next::Element }
             }
             Next::InputDim => {
-                self.matrix_len = value.min(LEN_MAX).saturating_mul(self.dim).saturating_mul(4);
+                let matrix_len = value.saturating_mul(self.dim).saturating_mul(4);
+                self.matrix_len = matrix_len.min(LEN_MAX);
                 Next::Matrix
             }
             Next::ParameterCount if value == 0 => Next::Element,
