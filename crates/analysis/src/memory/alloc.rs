@@ -90,7 +90,7 @@ impl FromStr for Allocator {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::NAMES.iter().find(|(_, name)| *name == text).map(|(a, _)| *a).ok_or_else(|| {
             format!(
-                "unknown allocator, one of jemalloc, jemalloc-q16, jemalloc-q16p, libc expected: {text}"
+                "unknown allocator, jemalloc, jemalloc-q16, jemalloc-q16p or libc expected: {text}"
             )
         })
     }
