@@ -54,6 +54,11 @@ impl Keyspace {
         Generator { small: true, ..Generator::new(seed, dialect) }.keyspace(key_count)
     }
 
+    /// Blobs of more entries than their count can say, and longer than a reader will hold.
+    pub fn generate_huge(seed: u64) -> Self {
+        Generator::new(seed, Dialect::Redis(11)).huge()
+    }
+
     /// Without data of modules, which a server without them refuses.
     pub fn generate_without_modules(seed: u64, dialect: Dialect, key_count: usize) -> Self {
         Generator { modules: false, ..Generator::new(seed, dialect) }.keyspace(key_count)
@@ -104,6 +109,50 @@ impl Generator {
                 expire_at_ms,
                 idle_seconds,
                 freq,
+                end: file.len() as u64,
+            });
+        }
+        Keyspace { bytes: file.finish(), keys }
+    }
+
+    fn huge(&mut self) -> Keyspace {
+        const COUNT: usize = 70_000;
+        // A quicklist counts the entries of a node in sixteen bits.
+        const NODE_LEN: usize = 65_000;
+        let texts: Vec<_> = (0..COUNT).map(|i| format!("a-text-of-some-length-{i}")).collect();
+        let pairs: Vec<_> = texts.iter().map(|text| (&text[..], "value")).collect();
+        let scored: Vec<_> = texts.iter().map(|text| (&text[..], text.len() as f64)).collect();
+        let integers: Vec<_> = (0..COUNT as i64).map(|i| i * 1_000_003).collect();
+        let fields = vec![(b"field".to_vec(), self.rng.text(30)), (b"f".to_vec(), b"v".to_vec())];
+        let entry = |ms| StreamEntry { id: (ms, 0), pairs: fields.clone(), deleted: false };
+        let entries = (1..=COUNT as u64).map(entry).collect();
+        let stream = Stream { entries, node_entries_max: 30_000, ..Stream::default() };
+        let values = [
+            value::hash_listpack(&pairs),
+            value::zset_listpack(&scored),
+            value::set_listpack(&texts),
+            value::list_quicklist_2(&texts, NODE_LEN, 1000),
+            value::list_quicklist(&texts, NODE_LEN),
+            value::hash_ziplist(&pairs),
+            value::zset_ziplist(&scored),
+            value::set_intset(&integers),
+            value::stream(&stream, StreamVersion::V3),
+        ];
+        let mut file = RdbFile::redis(11);
+        file.select_db(0);
+        let mut keys = Vec::new();
+        for value in values {
+            let key = format!("huge:{}", value.type_byte).into_bytes();
+            file.key(&key, &value);
+            keys.push(Expected {
+                db: 0,
+                key,
+                type_byte: value.type_byte,
+                object_type: value.object_type,
+                count: value.count,
+                expire_at_ms: None,
+                idle_seconds: None,
+                freq: None,
                 end: file.len() as u64,
             });
         }

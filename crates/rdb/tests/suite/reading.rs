@@ -45,6 +45,14 @@ fn written_files_hold_what_was_written() {
     }
 }
 
+#[test]
+fn huge_blobs_hold_what_was_written() {
+    let keyspace = Keyspace::generate_huge(1);
+    let outcome = read(&*keyspace.bytes);
+    assert_eq!(outcome.end.unwrap(), Checksum::Right);
+    assert_expected(&outcome.keys, &keyspace.keys);
+}
+
 fn assert_same(here: &Outcome, there: &Outcome, file: &str) {
     assert_eq!(here.keys, there.keys, "{file}");
     assert_eq!(here.others, there.others, "{file}");

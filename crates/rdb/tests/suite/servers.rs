@@ -54,6 +54,11 @@ fn written_by_the_test_kit_loaded_by_servers() {
             assert_loaded(&format!("{name}, {dialect:?}"), &keyspace, &truth);
             println!("{name}: {} keys of {dialect:?} loaded", truth.len());
         }
+        if loads(own, Dialect::Redis(11)) {
+            let keyspace = Keyspace::generate_huge(1);
+            let server = Server::start(&program, &[], Some(&keyspace.bytes));
+            assert_loaded(&format!("{name}, huge"), &keyspace, &ask(&mut server.client()));
+        }
     }
 }
 
