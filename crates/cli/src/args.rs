@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use offkey_analysis::memory::{Allocator, Profile};
+use offkey_analysis::memory::{Allocator, Config, Profile};
 
 use crate::demo::DemoArgs;
 use offkey_analysis::{Options, SizeKind};
@@ -141,19 +141,72 @@ pub(crate) struct ReadingArgs {
     #[arg(long)]
     pub(crate) force: bool,
 
-    /// Server version whose memory is modelled, such as redis-7.2 or valkey-9.1 [default: the
-    /// one that wrote the file]
-    #[arg(long, value_name = "VERSION")]
-    pub(crate) profile: Option<Profile>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 
-    /// Allocator of that server: jemalloc as Redis bundles it, jemalloc-q16 as Debian builds
-    /// it, jemalloc-q16p as Debian does from jemalloc 5.3.1 on, or libc
-    #[arg(long, value_name = "NAME", default_value_t)]
-    pub(crate) allocator: Allocator,
+    /// Memory for the table of prefixes, such as 64M; beyond it the leading ones are counted
+    /// in a second pass
+    #[arg(long, value_name = "SIZE", value_parser = memory, default_value = "12M")]
+    pub(crate) memory_limit: usize,
 
     /// No progress and no warnings on stderr; errors stay
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+/// The server whose memory is modelled.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Modelled server")]
+pub(crate) struct ServerArgs {
+    /// Its version, such as redis-7.2 or valkey-9.1 [default: the one that wrote the file]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) profile: Option<Profile>,
+
+    /// Its allocator: jemalloc as Redis bundles it, jemalloc-q16 as Debian builds it,
+    /// jemalloc-q16p as Debian does from jemalloc 5.3.1 on, or libc
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(crate) allocator: Allocator,
+
+    /// Its hash-max-listpack-entries
+    #[arg(long, value_name = "N", default_value_t = Config::default().hash_max_listpack_entries)]
+    pub(crate) hash_max_listpack_entries: u64,
+
+    /// Its hash-max-listpack-value
+    #[arg(long, value_name = "N", default_value_t = Config::default().hash_max_listpack_value)]
+    pub(crate) hash_max_listpack_value: u64,
+
+    /// Its set-max-intset-entries
+    #[arg(long, value_name = "N", default_value_t = Config::default().set_max_intset_entries)]
+    pub(crate) set_max_intset_entries: u64,
+
+    /// Its set-max-listpack-entries
+    #[arg(long, value_name = "N", default_value_t = Config::default().set_max_listpack_entries)]
+    pub(crate) set_max_listpack_entries: u64,
+
+    /// Its set-max-listpack-value
+    #[arg(long, value_name = "N", default_value_t = Config::default().set_max_listpack_value)]
+    pub(crate) set_max_listpack_value: u64,
+
+    /// Its zset-max-listpack-entries
+    #[arg(long, value_name = "N", default_value_t = Config::default().zset_max_listpack_entries)]
+    pub(crate) zset_max_listpack_entries: u64,
+
+    /// Its zset-max-listpack-value
+    #[arg(long, value_name = "N", default_value_t = Config::default().zset_max_listpack_value)]
+    pub(crate) zset_max_listpack_value: u64,
+
+    /// Its list-max-listpack-size
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+        default_value_t = Config::default().list_max_listpack_size)]
+    pub(crate) list_max_listpack_size: i64,
+
+    /// Its list-compress-depth
+    #[arg(long, value_name = "N", default_value_t = Config::default().list_compress_depth)]
+    pub(crate) list_compress_depth: u64,
+
+    /// It runs in cluster mode, which costs two pointers a key in Redis 7.0 and 7.2
+    #[arg(long)]
+    pub(crate) cluster_enabled: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -205,12 +258,46 @@ impl ReadingArgs {
         Options {
             checksum: !self.no_checksum,
             force: self.force,
-            profile: self.profile,
-            allocator: self.allocator,
+            profile: self.server.profile,
+            allocator: self.server.allocator,
+            config: self.server.config(),
+            prefix_memory: self.memory_limit,
             now_ms,
             ..Options::default()
         }
     }
+}
+
+impl ServerArgs {
+    fn config(&self) -> Config {
+        Config {
+            hash_max_listpack_entries: self.hash_max_listpack_entries,
+            hash_max_listpack_value: self.hash_max_listpack_value,
+            set_max_intset_entries: self.set_max_intset_entries,
+            set_max_listpack_entries: self.set_max_listpack_entries,
+            set_max_listpack_value: self.set_max_listpack_value,
+            zset_max_listpack_entries: self.zset_max_listpack_entries,
+            zset_max_listpack_value: self.zset_max_listpack_value,
+            list_max_listpack_size: self.list_max_listpack_size,
+            list_compress_depth: self.list_compress_depth,
+            cluster: self.cluster_enabled,
+        }
+    }
+}
+
+/// A number of bytes, with K, M or G behind it for powers of 1024.
+fn memory(text: &str) -> Result<usize, String> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (text.get(..text.len() - 1), 10),
+        Some(b'M' | b'm') => (text.get(..text.len() - 1), 20),
+        Some(b'G' | b'g') => (text.get(..text.len() - 1), 30),
+        _ => (Some(text), 0),
+    };
+    let bytes = digits.and_then(|digits| digits.parse::<usize>().ok());
+    bytes
+        .and_then(|bytes| bytes.checked_mul(1 << shift))
+        .filter(|bytes| *bytes >= 1 << 20)
+        .ok_or_else(|| format!("a size of at least 1M expected, such as 64M, found {text:?}"))
 }
 
 /// A separator is one byte of a name, so it must be ASCII.
