@@ -15,12 +15,13 @@ use offkey_service::{
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+use tokio::task::spawn_blocking;
 use tracing_subscriber::filter::LevelFilter;
 use uuid::{Uuid, uuid};
 
 use crate::Outcome;
 use crate::render::{self, Style, Text};
-use crate::serve;
+use crate::serve::{self, Told};
 
 /// A shop's data, written by a real Redis.
 const SAMPLE: &[u8] = include_bytes!("../../../testdata/demo.rdb");
@@ -86,27 +87,30 @@ pub(crate) fn run(args: &DemoArgs, stdout: Style) -> anyhow::Result<Outcome> {
     let config = config(args.port, data_dir, backups, &signer);
 
     let runtime = Runtime::new().context("cannot start the runtime")?;
-    let running = runtime.block_on(serve::start(config))?;
-    let client = Client {
-        agent: ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(ANSWER_TIME_MAX))
-            .build()
-            .into(),
-        host: running.addr().to_string(),
-        signer,
-        names,
-    };
-    let outcome = match args.json {
-        true => client.print_contract(),
-        false => client.print_report(stdout),
-    };
-    if outcome.is_ok() && !args.exit {
-        eprintln!("offkey: serving http://{} until Ctrl-C", running.addr());
-        runtime.block_on(serve::until_told())?;
-    }
-    runtime.block_on(running.stop());
-    outcome
+    runtime.block_on(async {
+        let mut told = Told::listen()?;
+        let running = serve::start(config).await?;
+        let host = running.addr().to_string();
+        let client = Client::new(host.clone(), signer, names);
+        let json = args.json;
+        let work = spawn_blocking(move || match json {
+            true => client.print_contract(),
+            false => client.print_report(stdout),
+        });
+        let outcome = tokio::select! {
+            done = work => match done? {
+                Ok(outcome) if !args.exit => {
+                    eprintln!("offkey: serving http://{host} until Ctrl-C");
+                    told.wait().await;
+                    Ok(outcome)
+                }
+                done => done,
+            },
+            () = told.wait() => Ok(Outcome::Incomplete),
+        };
+        running.stop().await;
+        outcome
+    })
 }
 
 /// Makes `folder` hold `files`, or the sample, as backups; answers their names in this order.
@@ -175,6 +179,15 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
 }
 
 impl Client {
+    fn new(host: String, signer: Signer, names: Vec<String>) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(ANSWER_TIME_MAX))
+            .build()
+            .into();
+        Self { agent, host, signer, names }
+    }
+
     /// Prints the one line that a program needs to be a client.
     fn print_contract(&self) -> anyhow::Result<Outcome> {
         let backups = self.backups()?;

@@ -7,18 +7,25 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use offkey_service::{Config, Running};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::Outcome;
+
+/// Ctrl-C and SIGTERM, which end the process in its own way from [`Told::listen`] on.
+pub(crate) struct Told {
+    interrupt: Signal,
+    terminate: Signal,
+}
 
 pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
     let config = Config::load(config)?;
     log(LevelFilter::INFO);
     let runtime = Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
+        let mut told = Told::listen()?;
         let running = start(config).await?;
-        until_told().await?;
+        told.wait().await;
         running.stop().await;
         Ok(Outcome::Complete)
     })
@@ -29,17 +36,6 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     Ok(offkey_service::start(config, Arc::new(crate::now_ms)).await?)
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-pub(crate) async fn until_told() -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
-}
-
 /// Logs to stderr from now on.
 pub(crate) fn log(level: LevelFilter) {
     tracing_subscriber::fmt()
@@ -47,4 +43,23 @@ pub(crate) fn log(level: LevelFilter) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
+}
+
+impl Told {
+    /// Starts listening, inside a runtime.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the first of them.
+    pub(crate) async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

@@ -37,9 +37,8 @@ impl Demo {
     }
 
     /// SIGKILL: the process cannot put anything in order.
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    fn kill(self) {
+        drop(self);
     }
 
     fn text(&self, name: &str) -> &str {
@@ -106,6 +105,14 @@ impl Demo {
     }
 }
 
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // One that has ended is ended enough.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn offkey() -> Command {
     Command::new(env!("CARGO_BIN_EXE_offkey"))
 }
@@ -160,10 +167,17 @@ fn third_process_killed_fails_the_task() {
     let (folder, backup) = folder_with_many();
     let data_dir = folder.path().join("data");
     let mut task_id = None;
+    let mut started_at = Value::Null;
     for _ in 0..3 {
         let demo = Demo::start(&data_dir, &backup);
         let task_id = task_id.get_or_insert_with(|| demo.create());
-        demo.wait(task_id, &["running"]);
+        // Until this process has taken the task, it is shown as the last one left it.
+        started_at = loop {
+            let shown = demo.wait(task_id, &["running"]);
+            if shown["started_at"] != started_at {
+                break shown["started_at"].clone();
+            }
+        };
         demo.kill();
     }
     let demo = Demo::start(&data_dir, &backup);
@@ -197,6 +211,24 @@ fn demo_prints_a_report_and_leaves() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(stdout.contains("sample.rdb") && stdout.contains("Largest keys"), "{stdout}");
+}
+
+#[test]
+fn demo_is_interrupted_in_its_analysis() {
+    let (_folder, backup) = folder_with_many();
+    let mut child = offkey()
+        .args(["demo", "--exit", "--backup"])
+        .arg(backup)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("offkey: analysis "), "{line}");
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
 #[test]
