@@ -1,5 +1,5 @@
 //! What the binary does with inputs that are no plain RDB file, or do not stay as they were.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
