@@ -457,7 +457,7 @@ mod tests {
             memory_usage: None,
             serialized_bytes: 0,
             expire_at_ms: None,
-            is_expired: false,
+            expires_in_ms: None,
             idle_seconds: None,
             freq: None,
             slot: None,

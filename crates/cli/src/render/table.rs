@@ -19,6 +19,14 @@ pub(crate) fn table(report: &Report, style: &Style) -> Vec<u8> {
     completeness(&mut text, report, style);
     text.push('\n');
     types(&mut text, report, style);
+    if report.total_num > 0 {
+        text.push('\n');
+        expiry(&mut text, report, style);
+    }
+    if report.spread.db.len() > 1 {
+        text.push('\n');
+        databases(&mut text, report, style);
+    }
     if !report.largest_keys.is_empty() {
         text.push('\n');
         largest_keys(&mut text, report, style);
@@ -129,6 +137,40 @@ fn types(text: &mut String, report: &Report, style: &Style) {
     }
     let (num, bytes) = (grouped(report.total_num), human(report.total_bytes));
     grid.row(["total".to_owned(), num, String::new(), bytes, String::new()]);
+    grid.write(text, style);
+}
+
+/// Keys by the time they had left; spans without keys are left out.
+fn expiry(text: &mut String, report: &Report, style: &Style) {
+    let mut grid = Grid::new(["EXPIRES", ">KEYS", ">%", ">SIZE", ">%"]);
+    for span in report.spread.expiry.iter().filter(|span| span.num > 0) {
+        let name = match span.span.as_str() {
+            before @ ("never" | "expired") => before.to_owned(),
+            "longer" => "later".to_owned(),
+            within => format!("in 1 {within}"),
+        };
+        grid.row([
+            name,
+            grouped(span.num),
+            percent(span.num, report.total_num),
+            human(span.bytes),
+            percent(span.bytes, report.total_bytes),
+        ]);
+    }
+    grid.write(text, style);
+}
+
+fn databases(text: &mut String, report: &Report, style: &Style) {
+    let mut grid = Grid::new([">DB", ">KEYS", ">EXPIRING", ">SIZE", ">%"]);
+    for db in report.spread.db.iter().chain(&report.spread.other_dbs) {
+        grid.row([
+            db.db.map_or_else(|| "others".to_owned(), |db| db.to_string()),
+            grouped(db.num),
+            grouped(db.expire_num),
+            human(db.bytes),
+            percent(db.bytes, report.total_bytes),
+        ]);
+    }
     grid.write(text, style);
 }
 

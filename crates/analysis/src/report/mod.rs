@@ -2,6 +2,10 @@
 //!
 //! The field names of the first six members are those of the DCS API and of RDR.
 
+mod spread;
+
+pub use spread::{DbTotal, PowerTotal, SlotSpread, SlotTotal, SpanTotal, SpreadReport};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
@@ -44,6 +48,9 @@ pub struct Report {
     pub expired_num: u64,
     /// Their bytes.
     pub expired_bytes: u64,
+    /// How keys and bytes are spread over expiries, sizes, databases and so on.
+    #[serde(default)]
+    pub spread: SpreadReport,
     /// The inputs, in the order given.
     pub inputs: Vec<InputInfo>,
 }
@@ -78,8 +85,9 @@ impl Report {
                 .map(LargestKeyPrefix::new)
                 .collect(),
             prefix_exactness,
-            expired_num: summary.expired.key_count,
-            expired_bytes: summary.expired.bytes,
+            expired_num: summary.spread.expired.key_count,
+            expired_bytes: summary.spread.expired.bytes,
+            spread: SpreadReport::new(&summary.spread),
             inputs,
         }
     }
