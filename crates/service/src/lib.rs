@@ -14,6 +14,7 @@ mod backups;
 mod config;
 mod ids;
 mod router;
+mod settings;
 mod tasks;
 
 use std::fs::{DirBuilder, File, TryLockError};
@@ -34,9 +35,9 @@ use tokio::time::timeout;
 
 pub use crate::auth::{Signer, Unsigned};
 pub use crate::config::{
-    AnalysisConfig, Config, ConfigError, Credential, Instance, Integers, Node, Project, Role,
-    Secret,
+    Config, ConfigError, Credential, Instance, Integers, Node, Project, Role, Secret,
 };
+pub use crate::settings::{AnalysisConfig, Size};
 
 use crate::auth::{ConnectionId, ReplayGuard};
 use crate::tasks::{Store, StoreError, Tasks};
@@ -127,7 +128,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         projects: config.projects,
         credentials: config.credentials.into_iter().map(Arc::new).collect(),
         instances: config.instances.into_iter().map(Arc::new).collect(),
-        tasks: Tasks { store: store.clone(), added: Notify::new() },
+        tasks: Tasks { store: store.clone(), added: Notify::new(), deleted: Notify::new() },
         replay: ReplayGuard::default(),
     });
     let (stop, stopped) = watch::channel(false);

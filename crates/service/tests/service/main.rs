@@ -8,4 +8,5 @@
 mod api;
 mod auth;
 mod common;
+mod create;
 mod tasks;
