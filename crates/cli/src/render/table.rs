@@ -314,6 +314,19 @@ pub(super) mod tests {
             "damaged_num": 0,
             "expired_num": 0,
             "expired_bytes": 0,
+            "spread": {
+                "expiry": [
+                    {"span": "never", "num": 2, "bytes": 2 << 20},
+                    {"span": "expired", "num": 0, "bytes": 0},
+                    {"span": "hour", "num": 1, "bytes": 2 << 20},
+                ],
+                "size": [],
+                "num_of_elem": [],
+                "db": [
+                    {"db": 0, "num": 2, "expire_num": 1, "bytes": 3 << 20},
+                    {"db": 7, "num": 1, "expire_num": 0, "bytes": 1 << 20},
+                ],
+            },
             "inputs": [{
                 "file": "shop.rdb", "rdb_version": 10, "flavor": "redis",
                 "server_version": "7.0.15", "profile": "redis-7.0",
@@ -340,6 +353,14 @@ TYPE    KEYS      %     SIZE      %
 string     2  66.7%  2.0 MiB  50.0%
 hash       1  33.3%  2.0 MiB  50.0%
 total      3         4.0 MiB
+
+EXPIRES    KEYS      %     SIZE      %
+never         2  66.7%  2.0 MiB  50.0%
+in 1 hour     1  33.3%  2.0 MiB  50.0%
+
+DB  KEYS  EXPIRING     SIZE      %
+ 0     2         1  3.0 MiB  75.0%
+ 7     1         0  1.0 MiB  25.0%
 
 Largest keys
 #     SIZE      %  TYPE  ENCODING  ELEMENTS  DB  EXPIRES (UTC)     KEY
