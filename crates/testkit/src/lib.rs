@@ -36,6 +36,7 @@ mod rng;
 mod server;
 mod stream;
 pub mod value;
+mod workload;
 
 pub use ask::ask;
 pub use crc64::crc64;
@@ -53,3 +54,4 @@ pub use rng::Rng;
 pub use server::{Server, servers};
 pub use stream::{Consumer, Group, Producer, Stream, StreamEntry, StreamId, StreamVersion};
 pub use value::Value;
+pub use workload::{Workload, write_workload};
