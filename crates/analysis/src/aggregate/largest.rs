@@ -9,7 +9,7 @@ use crate::facts::KeyFacts;
 use crate::memory::Encoding;
 
 /// Bytes of a name that are kept; the rest of a longer one is told by its length.
-pub(crate) const NAME_LEN_MAX: usize = 16 << 10;
+pub(crate) const NAME_LEN_MAX: usize = 64 << 10;
 
 /// A key among the largest.
 #[derive(Debug, Clone, PartialEq, Eq)]

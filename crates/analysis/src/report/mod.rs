@@ -134,7 +134,7 @@ impl LargestKey {
         let is_cut = large.key_len > large.key.len() as u64;
         Self {
             key: String::from_utf8_lossy(&large.key).into_owned(),
-            key_base64: (text.is_none() || is_cut).then(|| BASE64.encode(&large.key)),
+            key_base64: text.is_none().then(|| BASE64.encode(&large.key)),
             key_len: is_cut.then_some(large.key_len),
             r#type: large.object_type.to_string(),
             bytes: large.size,
@@ -209,7 +209,7 @@ pub struct TypeBytes {
 pub struct LargestKey {
     /// The name as text; bytes that are not UTF-8 are replaced, see `key_base64`.
     pub key: String,
-    /// The exact name in base64 where it is not UTF-8 or was cut.
+    /// The exact bytes in base64 where they are not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key_base64: Option<String>,
     /// Length of the whole name in bytes where `key` holds only its beginning.
