@@ -38,7 +38,7 @@ mod stream;
 pub mod value;
 mod workload;
 
-pub use ask::ask;
+pub use ask::{ask, count_command};
 pub use crc64::crc64;
 pub use dialect::Dialect;
 pub use encoder::{Encoder, StringForm};
