@@ -119,8 +119,8 @@ class PythonSdk(unittest.TestCase):
 
     def program(self, *arguments):
         """Runs analyze.py, and answers what it prints and what it complains of."""
-        # It may write what another test has just written, bit by bit if in the same second; on a
-        # connection of its own that would be a replay.
+        # A signature counts whole seconds: the same request sent on another connection within
+        # one second is a replay.
         time.sleep(1)
         contract = self.contract
         address = ["--endpoint", contract["endpoint"], "--project-id", contract["project_id"]]
