@@ -148,6 +148,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
     Config {
         listen: ([127, 0, 0, 1], port).into(),
         data_dir: data_dir.to_owned(),
+        database: None,
         workers: 1,
         integers: Integers::default(),
         analysis: AnalysisConfig::default(),

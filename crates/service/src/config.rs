@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::ids;
 use crate::settings::AnalysisConfig;
+use crate::store::Location;
 
 /// What `offkey.toml` says; `offkey.example.toml` explains every key.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,8 +19,12 @@ pub struct Config {
     /// Address and port the API listens on; port 0 takes a free one.
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
-    /// Folder of the task database.
+    /// Folder of the service's own files, among them the database unless there is another.
     pub data_dir: PathBuf,
+    /// URL of a PostgreSQL database, which any number of processes can share; without it,
+    /// SQLite in the data folder.
+    #[serde(default)]
+    pub database: Option<Secret>,
     /// Analyses that run at the same time; 0 leaves every task waiting.
     #[serde(default = "default_workers")]
     pub workers: usize,
@@ -167,6 +172,13 @@ impl Config {
     /// Checks what the types cannot say: ids are well formed, unique and lead somewhere.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.analysis.check().map_err(|error| format!("analysis.{error}"))?;
+        if let Some(url) = &self.database
+            && !["postgres://", "postgresql://"]
+                .iter()
+                .any(|scheme| url.expose().starts_with(scheme))
+        {
+            return Err("database is no URL that begins with postgres://".to_owned());
+        }
         let mut seen = HashSet::new();
         let mut once = |what: &str, id: &str| {
             seen.insert((what.to_owned(), id.to_owned()))
@@ -214,6 +226,16 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+impl Config {
+    /// Where the database is.
+    pub(crate) fn location(&self) -> Location {
+        match &self.database {
+            None => Location::Sqlite(self.data_dir.join("tasks.sqlite")),
+            Some(url) => Location::Postgres(url.clone()),
+        }
     }
 }
 

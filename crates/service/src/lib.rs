@@ -1,4 +1,4 @@
-//! The self-hosted service: the DCS offline key analysis API over one SQLite file.
+//! The self-hosted service: the DCS offline key analysis API over one database.
 //!
 //! ```text
 //! request -> finish (request id, error body) -> authenticate -> handler -> task store
@@ -15,13 +15,14 @@ mod config;
 mod ids;
 mod router;
 mod settings;
+mod store;
 mod tasks;
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -40,7 +41,8 @@ pub use crate::config::{
 pub use crate::settings::{AnalysisConfig, Size};
 
 use crate::auth::{ConnectionId, ReplayGuard};
-use crate::tasks::{Store, StoreError, Tasks};
+use crate::store::{Location, Store, StoreError};
+use crate::tasks::Tasks;
 
 /// How long open requests may take once the service stops.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -56,8 +58,8 @@ pub struct Running {
     server: JoinHandle<io::Result<()>>,
     workers: Vec<JoinHandle<()>>,
     store: Store,
-    /// Held for as long as the database is used.
-    _lock: File,
+    /// Held for as long as a database in the data folder is used.
+    _lock: Option<File>,
 }
 
 /// The service could not be started.
@@ -109,10 +111,17 @@ struct App {
 /// The configuration, data folder, database or address cannot be used.
 pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
     config.check().map_err(StartError::Config)?;
-    let lock = lock(&config)?;
+    make_data_dir(&config.data_dir)?;
     let failed = |error: StoreError| StartError::Store(error.to_string());
-    let store = Store::open(&config.data_dir.join("tasks.sqlite")).await.map_err(failed)?;
-    store.end_leases().await.map_err(failed)?;
+    let location = config.location();
+    let lock = match location {
+        Location::Sqlite(_) => Some(lock(&config.data_dir)?),
+        Location::Postgres(_) => None,
+    };
+    let store = Store::open(&location).await.map_err(failed)?;
+    if lock.is_some() {
+        store.end_leases().await.map_err(failed)?;
+    }
     let listening = async {
         let listener = TcpListener::bind(config.listen).await?;
         let addr = listener.local_addr()?;
@@ -179,15 +188,19 @@ impl Connected<IncomingStream<'_, TcpListener>> for ConnectionId {
     }
 }
 
-/// Makes the data folder, closed to others as key names may be personal, and locks it.
-fn lock(config: &Config) -> Result<File, StartError> {
-    let path = &config.data_dir;
-    let failed = |error| StartError::DataDir { path: path.clone(), error };
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+/// Makes the data folder, closed to others as key names may be personal.
+fn make_data_dir(path: &Path) -> Result<(), StartError> {
+    let failed = |error| StartError::DataDir { path: path.to_owned(), error };
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)
+}
+
+/// Locks the data folder: a database in it has one process.
+fn lock(path: &Path) -> Result<File, StartError> {
+    let failed = |error| StartError::DataDir { path: path.to_owned(), error };
     let file = File::create(path.join("lock")).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::InUse(path.clone())),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse(path.to_owned())),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }

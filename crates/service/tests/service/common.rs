@@ -297,6 +297,7 @@ fn config(folder: &Path) -> Config {
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
         data_dir: folder.join("data"),
+        database: None,
         workers: 1,
         integers: Integers::default(),
         analysis: AnalysisConfig::default(),
