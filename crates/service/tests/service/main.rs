@@ -8,4 +8,7 @@
 mod api;
 mod auth;
 mod common;
+mod malformed;
 mod tasks;
+mod tls;
+mod tokens;
