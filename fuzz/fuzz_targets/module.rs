@@ -5,9 +5,9 @@ use offkey_testkit::{RdbFile, module_id};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let value = [&[0x81][..], &module_id("some-type", 1).to_be_bytes(), bytes].concat();
-    offkey_fuzz::read_both_ways(&offkey_fuzz::file_with(7, &value));
+    offkey_fuzz::read_every_way(&offkey_fuzz::file_with(7, &value));
     let mut aux = RdbFile::redis(15);
-    offkey_fuzz::read_both_ways(&aux.module_aux("some-type", 1, bytes).finish());
+    offkey_fuzz::read_every_way(&aux.module_aux("some-type", 1, bytes).finish());
     let mut meta = RdbFile::redis(15);
-    offkey_fuzz::read_both_ways(&meta.key_meta(&[(1, bytes)]).raw(b"\x00\x01k\x01v").finish());
+    offkey_fuzz::read_every_way(&meta.key_meta(&[(1, bytes)]).raw(b"\x00\x01k\x01v").finish());
 });

@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    offkey_fuzz::read_both_ways(bytes);
+    offkey_fuzz::read_every_way(bytes);
 });

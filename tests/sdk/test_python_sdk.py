@@ -32,6 +32,7 @@ from huaweicloudsdkdcs.v2 import (
 
 REPOSITORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 SAMPLE = os.path.join(REPOSITORY, "testdata", "demo.rdb")
+PROGRAM = os.path.join(REPOSITORY, "tests", "sdk", "analyze.py")
 OFFKEY = sys.argv.pop(1) if len(sys.argv) > 1 else "offkey"
 
 # Nobody's; they have the right form.
@@ -109,6 +110,33 @@ class PythonSdk(unittest.TestCase):
             time.sleep(0.1)
         self.fail(f"task has not ended: {task_id}")
 
+    def report(self, file):
+        """What the command line says of a file."""
+        output = subprocess.run(
+            [OFFKEY, "analyze", "--format", "json", file], check=True, stdout=subprocess.PIPE
+        )
+        return json.loads(output.stdout)
+
+    def program(self, *arguments):
+        """Runs analyze.py, and answers what it prints and what it complains of."""
+        # A signature counts whole seconds: the same request sent on another connection within
+        # one second is a replay.
+        time.sleep(1)
+        contract = self.contract
+        address = ["--endpoint", contract["endpoint"], "--project-id", contract["project_id"]]
+        ended = subprocess.run(
+            [sys.executable, PROGRAM, *address, "--instance-id", self.instance_id, *arguments],
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                "HUAWEICLOUD_SDK_AK": contract["ak"],
+                "HUAWEICLOUD_SDK_SK": contract["sk"],
+            },
+        )
+        self.assertEqual(ended.returncode == 0, ended.stderr == "", ended.stderr)
+        return ended.stdout, ended.stderr
+
     def refused(self, expected, call, *args, **kwargs):
         with self.assertRaises(ClientRequestException) as caught:
             call(*args, **kwargs)
@@ -155,10 +183,7 @@ class PythonSdk(unittest.TestCase):
         self.assertEqual((shown.node_type, shown.analysis_type), ("master", "old_backup"))
 
         # What the command line says of the same file, member by member.
-        output = subprocess.run(
-            [OFFKEY, "analyze", "--format", "json", SAMPLE], check=True, stdout=subprocess.PIPE
-        )
-        report = json.loads(output.stdout)
+        report = self.report(SAMPLE)
         self.assertGreater(report["total_num"], 1000)
         for name in ("total_num", "total_bytes"):
             self.assertEqual(getattr(shown, name), report[name], name)
@@ -177,6 +202,22 @@ class PythonSdk(unittest.TestCase):
         self.assertNotIn(task_id, [record.id for record in self.records(limit=100).records])
         self.refused((400, "DCS.4232"), self.show, task_id)
         self.refused((400, "DCS.4232"), self.delete, task_id)
+
+    def test_program_takes_node_and_backup(self):
+        report = self.report(SAMPLE)
+        backup = ("--backup-id", self.sample_id)
+        for arguments in (("--node-id", self.node_id, *backup), backup):
+            output, problem = self.program(*arguments)
+            self.assertEqual(problem, "")
+            task = json.loads(output)
+            self.assertEqual((task["node_id"], task["backup_id"]), (self.node_id, self.sample_id))
+            self.assertEqual(task["total_bytes"], report["total_bytes"])
+            self.assertEqual(len(task["largest_keys"]), len(report["largest_keys"]))
+        for code, arguments in {
+            "DCS.3053": ("--node-id", "nobody", *backup),
+            "DCS.4026": ("--node-id", self.node_id),
+        }.items():
+            self.assertIn(code, self.program(*arguments)[1])
 
     def test_list_is_paged(self):
         made = []

@@ -27,8 +27,8 @@ pub struct KeyFacts<'a> {
     pub serialized_bytes: u64,
     /// Expiry in milliseconds since 1970.
     pub expire_at_ms: Option<i64>,
-    /// Whether it had expired when the file was written.
-    pub is_expired: bool,
+    /// Milliseconds it had left when the file was written; negative once expired.
+    pub expires_in_ms: Option<i64>,
     /// Seconds since the last access, where the file has it.
     pub idle_seconds: Option<u64>,
     /// Access counter, where the file has it.

@@ -156,7 +156,8 @@ fn entries<B: Blocks>(
                     tally.key(&key);
                     let sizes = sizer.finish(end.serialized_len);
                     let mut facts = facts(&key, &end, &sizes, reader.key(), options);
-                    facts.is_expired = key.expire_at_ms.is_some_and(|at| at < written_at_ms);
+                    facts.expires_in_ms =
+                        key.expire_at_ms.map(|at| at.saturating_sub(written_at_ms));
                     info.bytes = info.bytes.saturating_add(facts.bytes);
                     if !observer.key(&facts) {
                         return Err(Stop::Enough);
@@ -191,7 +192,7 @@ fn facts<'a>(
         memory_usage: sizes.memory_usage,
         serialized_bytes: end.serialized_len,
         expire_at_ms: key.expire_at_ms,
-        is_expired: false,
+        expires_in_ms: None,
         idle_seconds: key.idle_seconds,
         freq: key.freq,
         slot: key.slot,

@@ -16,7 +16,8 @@ pub use facts::KeyFacts;
 
 pub use options::{Options, SizeKind};
 pub use report::{
-    ChecksumState, DamagedKey, InputInfo, LargestKey, LargestKeyPrefix, Overhead, PrefixExactness,
-    Report, TypeBytes, TypeNum, UnlistedPrefix,
+    ChecksumState, DamagedKey, DbTotal, InputInfo, LargestKey, LargestKeyPrefix, Overhead,
+    PowerTotal, PrefixExactness, Report, SlotSpread, SlotTotal, SpanTotal, SpreadReport, TypeBytes,
+    TypeNum, UnlistedPrefix,
 };
 pub use run::{Cancelled, KeysEnd, Progress, analyze, keys};

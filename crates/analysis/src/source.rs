@@ -22,6 +22,9 @@ const RATIO_CHECKED_FROM: u64 = 256 << 20;
 /// Highest ratio a compressed input may have: several times that of any real backup.
 const RATIO_MAX: u64 = 2000;
 
+/// Most that may come out of a compressed input: more memory than a server has.
+const EXPANDED_LEN_MAX: u64 = 64 << 40;
+
 /// Why an input cannot be read as an RDB file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
@@ -144,8 +147,14 @@ impl<R: Read> Read for Expanded<R> {
         let read = self.meter.bytes_read.load(Ordering::Relaxed);
         if self.len > RATIO_CHECKED_FROM && self.len / RATIO_MAX > read {
             return Err(io::Error::other(format!(
-                "{read} compressed bytes expand to {}, more than {RATIO_MAX} times as much",
+                "{read} compressed bytes expand to {}, more than {RATIO_MAX} times as much; if \
+                 that is so, decompress the file first",
                 self.len
+            )));
+        }
+        if self.len > EXPANDED_LEN_MAX {
+            return Err(io::Error::other(format!(
+                "the file expands to more than {EXPANDED_LEN_MAX} bytes"
             )));
         }
         Ok(len)

@@ -4,7 +4,8 @@ use offkey_rdb::ObjectType;
 
 use crate::aggregate::largest::LargestKeys;
 use crate::aggregate::prefixes::{Prefixes, Rule};
-use crate::aggregate::types::{Total, TypeTotals};
+use crate::aggregate::spread::Spread;
+use crate::aggregate::types::TypeTotals;
 use crate::facts::KeyFacts;
 use crate::{DamagedKey, InputInfo, Options, Report};
 
@@ -16,7 +17,7 @@ pub(crate) struct Summary {
     pub(crate) prefixes: Prefixes,
     /// Whether an input changed before its prefixes were counted a second time.
     pub(crate) prefixes_changed: bool,
-    pub(crate) expired: Total,
+    pub(crate) spread: Spread,
     pub(crate) damaged: Vec<DamagedKey>,
     pub(crate) damaged_count: u64,
     pub(crate) inputs: Vec<InputInfo>,
@@ -31,7 +32,7 @@ impl Summary {
             largest: LargestKeys::new(options.top),
             prefixes: Prefixes::new(rule, prefix_memory),
             prefixes_changed: false,
-            expired: Total::default(),
+            spread: Spread::default(),
             damaged: Vec::new(),
             damaged_count: 0,
             inputs: Vec::new(),
@@ -43,9 +44,7 @@ impl Summary {
         self.types.observe(facts);
         self.largest.observe(facts);
         self.prefixes.observe(facts);
-        if facts.is_expired {
-            self.expired.add(Total { key_count: 1, bytes: facts.size });
-        }
+        self.spread.observe(facts);
     }
 
     /// Notes a damaged key, as long as there is room for its name.
@@ -61,7 +60,7 @@ impl Summary {
         self.types.merge(&other.types);
         self.largest.merge(&other.largest);
         self.prefixes.merge(&other.prefixes);
-        self.expired.add(other.expired);
+        self.spread.merge(&other.spread);
         self.damaged_count += other.damaged_count;
         let room = Report::DAMAGED_MAX.saturating_sub(self.damaged.len());
         self.damaged.extend(other.damaged.into_iter().take(room));

@@ -404,6 +404,7 @@ fn terminal_gets_a_table_of_its_width() {
         let mut script = Command::new("/usr/bin/script");
         script.args(["-qec", &line, "/dev/null"]).current_dir(bench.0.path());
         let output = script.env_remove("NO_COLOR").stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
     let colored = show("");

@@ -132,6 +132,12 @@ fn folder_with_many() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
+/// Sends a signal to a process; `kill` is built into the shell and not always a program.
+fn signal(name: &str, pid: &str) {
+    let kill = format!("kill -{name} {pid}");
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+}
+
 #[test]
 fn task_of_a_killed_process_is_run_again() {
     let (folder, backup) = folder_with_many();
@@ -198,7 +204,7 @@ fn terminated_process_gives_its_task_back_and_leaves_in_peace() {
     let task_id = demo.create();
     demo.wait(&task_id, &["running"]);
     let pid = demo.child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    signal("TERM", &pid);
     assert_eq!(demo.child.wait().unwrap().code(), Some(0));
     let demo = Demo::start(&data_dir, &backup);
     assert_eq!(demo.wait(&task_id, &["success", "failed"])["status"], "success");
@@ -227,7 +233,7 @@ fn demo_is_interrupted_in_its_analysis() {
     BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with("offkey: analysis "), "{line}");
     let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    signal("INT", &pid);
     assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
@@ -261,7 +267,7 @@ fn serve_reads_its_configuration() {
     assert!(matches!(answer, Err(ureq::Error::StatusCode(401))), "{answer:?}");
     assert!(folder.path().join("offkey-data/tasks.sqlite").is_file());
     let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    signal("INT", &pid);
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).unwrap();

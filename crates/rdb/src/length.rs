@@ -92,18 +92,21 @@ impl<B: Blocks> Input<B> {
         }
     }
 
-    /// Takes a number inside a value. A string's form in its place is damage, but costs only
-    /// the key: the server takes the form's number for the length (`rdbLoadLen`).
+    /// Takes a number inside a value. A string in its place is damage, but its end is known:
+    /// it counts as 0 and costs only the key.
     #[inline]
     pub(crate) fn value_count(&mut self) -> Result<u64, Error> {
-        match self.length()? {
-            Length::Count(count) => Ok(count),
-            Length::Form(form) => {
-                let at = self.at() - 1;
-                self.note_damage(at, format!("a number expected, string form {form} found"));
-                Ok(u64::from(form))
-            }
+        match *self.rest() {
+            [0xc0..=0xc3, ..] => self.string_for_count(),
+            _ => self.count(),
         }
+    }
+
+    #[cold]
+    fn string_for_count(&mut self) -> Result<u64, Error> {
+        self.note_damage(self.at(), "a number expected, a string found");
+        self.str()?;
+        Ok(0)
     }
 
     /// Takes the head of a string.

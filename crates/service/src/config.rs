@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use offkey_analysis::Options;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::auth::Keyring;
 use crate::ids;
 use crate::secret::Secret;
+use crate::settings::AnalysisConfig;
 
 /// What `offkey.toml` says; `offkey.example.toml` explains every key.
 #[derive(Debug, Clone, Deserialize)]
@@ -68,20 +68,6 @@ pub enum Integers {
     ByUserAgent,
     /// Saturated.
     AlwaysSaturate,
-}
-
-/// Settings of every analysis.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AnalysisConfig {
-    /// How many keys the list of largest keys holds.
-    pub top: usize,
-    /// How many prefixes are listed for each type.
-    pub prefixes: usize,
-    /// Characters that end a prefix.
-    pub separators: String,
-    /// Whether every digit of a key counts as `0` when prefixes are formed.
-    pub fold_digits: bool,
 }
 
 /// Files of the server's certificate, in PEM. They are read again when they change.
@@ -197,7 +183,7 @@ pub struct Node {
 }
 
 /// Role of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Takes writes.
@@ -241,9 +227,7 @@ impl Config {
 
     /// Checks what the types cannot say: ids are well formed, unique and lead somewhere.
     pub(crate) fn check(&self) -> Result<(), String> {
-        if !self.analysis.separators.is_ascii() {
-            return Err(format!("separators must be ASCII: {:?}", self.analysis.separators));
-        }
+        self.analysis.check().map_err(|error| format!("analysis.{error}"))?;
         if self.tls.is_none() && !self.listen.ip().is_loopback() && !self.allow_plain_http {
             return Err(format!(
                 "plain HTTP on an address that other machines reach: set [tls], or \
@@ -298,32 +282,6 @@ impl Config {
             }
         }
         Ok(())
-    }
-}
-
-impl AnalysisConfig {
-    /// The same as options of an analysis that starts at `now_ms`.
-    pub(crate) fn options(&self, now_ms: i64) -> Options {
-        Options {
-            top: self.top,
-            prefixes: self.prefixes,
-            separators: self.separators.clone().into_bytes(),
-            fold_digits: self.fold_digits,
-            now_ms,
-            ..Options::default()
-        }
-    }
-}
-
-impl Default for AnalysisConfig {
-    fn default() -> Self {
-        let options = Options::default();
-        Self {
-            top: options.top,
-            prefixes: options.prefixes,
-            separators: String::from_utf8_lossy(&options.separators).into_owned(),
-            fold_digits: options.fold_digits,
-        }
     }
 }
 

@@ -16,6 +16,7 @@ mod ids;
 mod router;
 mod secret;
 mod server;
+mod settings;
 mod tasks;
 mod tls;
 
@@ -36,11 +37,12 @@ pub use crate::auth::{
     CredentialError, CredentialStore, Keyring, Listed, NewCredential, Signer, Unsigned,
 };
 pub use crate::config::{
-    AnalysisConfig, Config, ConfigError, Credential, Instance, Integers, Limits, Node, Permission,
-    Project, Role, TlsConfig,
+    Config, ConfigError, Credential, Instance, Integers, Limits, Node, Permission, Project, Role,
+    TlsConfig,
 };
 pub use crate::router::routes;
 pub use crate::secret::Secret;
+pub use crate::settings::{AnalysisConfig, Size};
 
 use crate::auth::{Credentials, ReplayGuard, Throttle};
 use crate::tasks::{Store, StoreError, Tasks};
@@ -142,7 +144,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         projects: config.projects,
         credentials,
         instances: config.instances.into_iter().map(Arc::new).collect(),
-        tasks: Tasks { store: store.clone(), added: Notify::new() },
+        tasks: Tasks { store: store.clone(), added: Notify::new(), deleted: Notify::new() },
         replay: ReplayGuard::default(),
         throttle: Throttle::new(&config.limits),
     });

@@ -29,18 +29,7 @@ fn ask_key(client: &mut Client, db: u64, key: Vec<u8>) -> Truth {
     let idle = integer(client.call(&[b"OBJECT", b"IDLETIME", &key]));
     let memory_usage = integer(client.call(&[b"MEMORY", b"USAGE", &key, b"SAMPLES", b"0"]));
     let object_type = client.run(&[b"TYPE", &key]).text();
-    let count_command: &[u8] = match object_type.as_str() {
-        "string" => b"STRLEN",
-        "list" => b"LLEN",
-        "set" => b"SCARD",
-        "zset" => b"ZCARD",
-        "hash" => b"HLEN",
-        "stream" => b"XLEN",
-        "array" => b"ARCOUNT",
-        "vectorset" => b"VCARD",
-        other => panic!("no command counts the elements of a {other}"),
-    };
-    let count = integer(client.run(&[count_command, &key]));
+    let count = integer(client.run(&[count_command(&object_type).as_bytes(), &key]));
     let encoding = client.run(&[b"OBJECT", b"ENCODING", &key]).text();
     let expires = integer(client.call(&[b"PEXPIRETIME", &key]));
     let left = client.run(&[b"PTTL", &key]).integer();
@@ -60,6 +49,21 @@ fn ask_key(client: &mut Client, db: u64, key: Vec<u8>) -> Truth {
         node: None,
         memory_usage: memory_usage.map(i64::cast_unsigned),
         expired: false,
+    }
+}
+
+/// The command that counts the elements of a type.
+pub fn count_command(object_type: &str) -> &'static str {
+    match object_type {
+        "string" => "STRLEN",
+        "list" => "LLEN",
+        "set" => "SCARD",
+        "zset" => "ZCARD",
+        "hash" => "HLEN",
+        "stream" => "XLEN",
+        "array" => "ARCOUNT",
+        "vectorset" => "VCARD",
+        other => panic!("no command counts the elements of a {other}"),
     }
 }
 

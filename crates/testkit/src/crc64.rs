@@ -2,7 +2,11 @@
 
 /// Computes the checksum that an RDB file of these bytes ends with.
 pub fn crc64(bytes: &[u8]) -> u64 {
-    let mut crc = 0u64;
+    crc64_after(0, bytes)
+}
+
+/// Goes on from the checksum of the bytes before.
+pub(crate) fn crc64_after(mut crc: u64, bytes: &[u8]) -> u64 {
     for byte in bytes {
         crc = TABLE[((crc ^ u64::from(*byte)) & 0xff) as usize] ^ (crc >> 8);
     }
@@ -35,5 +39,6 @@ mod tests {
     fn check_value_of_redis() {
         // The self-test at the end of `crc64.c`.
         assert_eq!(crc64(b"123456789"), 0xe9c6_d914_c4b8_d9ca);
+        assert_eq!(crc64_after(crc64(b"1234"), b"56789"), crc64(b"123456789"));
     }
 }

@@ -1,13 +1,18 @@
 //! A whole file: header, records, end and checksum.
 
-use crate::crc64::crc64;
+use std::io::{self, Write};
+
+use crate::crc64::crc64_after;
 use crate::encoder::Encoder;
 use crate::value::Value;
 
 /// An RDB file under construction.
 #[derive(Debug, Clone)]
 pub struct RdbFile {
+    /// What was not written out yet.
     out: Encoder,
+    /// Bytes written out, and their checksum.
+    written: (usize, u64),
     has_checksum: bool,
 }
 
@@ -38,13 +43,26 @@ impl RdbFile {
     }
 
     fn new(magic: &str, has_checksum: bool) -> Self {
-        Self { out: Encoder(magic.as_bytes().to_vec()), has_checksum }
+        Self { out: Encoder(magic.as_bytes().to_vec()), written: (0, 0), has_checksum }
     }
 
     /// Bytes written so far.
     #[expect(clippy::len_without_is_empty, reason = "a file has a header")]
     pub fn len(&self) -> usize {
-        self.out.0.len()
+        self.written.0 + self.out.0.len()
+    }
+
+    /// Hands the bytes so far to `out` and forgets them, so that a file may be larger than
+    /// memory; what [`RdbFile::finish`] answers then follows them.
+    ///
+    /// # Errors
+    /// That of `out`.
+    pub fn write_out(&mut self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(&self.out.0)?;
+        let (len, checksum) = self.written;
+        self.written = (len + self.out.0.len(), crc64_after(checksum, &self.out.0));
+        self.out.0.clear();
+        Ok(())
     }
 
     /// Appends bytes as they are.
@@ -167,7 +185,7 @@ impl RdbFile {
     pub fn finish(&mut self) -> Vec<u8> {
         self.out.raw([EOF]);
         if self.has_checksum {
-            let checksum = crc64(&self.out.0);
+            let checksum = crc64_after(self.written.1, &self.out.0);
             self.out.raw(checksum.to_le_bytes());
         }
         std::mem::take(&mut self.out.0)

@@ -36,8 +36,9 @@ mod rng;
 mod server;
 mod stream;
 pub mod value;
+mod workload;
 
-pub use ask::ask;
+pub use ask::{ask, count_command};
 pub use crc64::crc64;
 pub use dialect::Dialect;
 pub use encoder::{Encoder, StringForm};
@@ -53,3 +54,4 @@ pub use rng::Rng;
 pub use server::{Server, servers};
 pub use stream::{Consumer, Group, Producer, Stream, StreamEntry, StreamId, StreamVersion};
 pub use value::Value;
+pub use workload::{Workload, write_workload};

@@ -1,4 +1,4 @@
-//! A client for real servers: the Redis protocol, version 2, one command at a time.
+//! A client for real servers: the Redis protocol, version 2.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -68,14 +68,24 @@ impl Client {
 
     /// Sends a command and waits for the answer, which may be an error.
     pub fn call(&mut self, command: &[&[u8]]) -> Reply {
-        let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
-        for word in command {
-            bytes.extend(format!("${}\r\n", word.len()).into_bytes());
-            bytes.extend_from_slice(word);
-            bytes.extend_from_slice(b"\r\n");
-        }
+        let mut bytes = Vec::new();
+        push_command(&mut bytes, command);
         self.output.write_all(&bytes).unwrap();
         self.reply()
+    }
+
+    /// Sends many commands at once; the answers, which may be errors, in their order.
+    pub fn call_all(&mut self, commands: &[Vec<Vec<u8>>]) -> Vec<Reply> {
+        let mut replies = Vec::with_capacity(commands.len());
+        for commands in commands.chunks(1000) {
+            let mut bytes = Vec::new();
+            for command in commands {
+                push_command(&mut bytes, command);
+            }
+            self.output.write_all(&bytes).unwrap();
+            replies.extend(commands.iter().map(|_| self.reply()));
+        }
+        replies
     }
 
     /// Sends a command that must not fail.
@@ -111,5 +121,15 @@ impl Client {
         self.input.read_exact(&mut bytes).unwrap();
         bytes.truncate(len);
         bytes
+    }
+}
+
+fn push_command<W: AsRef<[u8]>>(bytes: &mut Vec<u8>, command: &[W]) {
+    bytes.extend(format!("*{}\r\n", command.len()).into_bytes());
+    for word in command {
+        let word = word.as_ref();
+        bytes.extend(format!("${}\r\n", word.len()).into_bytes());
+        bytes.extend_from_slice(word);
+        bytes.extend_from_slice(b"\r\n");
     }
 }

@@ -16,7 +16,7 @@ use crate::resp::Client;
 /// Names and start programs of the servers that are installed.
 ///
 /// # Panics
-/// If there is none although `OFFKEY_SERVERS=required` is set.
+/// If one of the default set is missing although `OFFKEY_SERVERS=required` is set.
 pub fn servers() -> Vec<(String, PathBuf)> {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     let dir = repo_path(target).join("servers");
@@ -31,11 +31,24 @@ pub fn servers() -> Vec<(String, PathBuf)> {
         .collect();
     found.sort();
     let required = env::var("OFFKEY_SERVERS").is_ok_and(|value| value == "required");
-    assert!(!found.is_empty() || !required, "no server in {}: run scripts/servers", dir.display());
+    let is_missing = |name: &String| !found.iter().any(|(found, _)| found == name);
+    let missing: Vec<_> = default_set().into_iter().filter(is_missing).collect();
+    assert!(
+        missing.is_empty() || !required,
+        "not in {}, run scripts/servers: {missing:?}",
+        dir.display()
+    );
     if found.is_empty() {
         eprintln!("no server in {}: nothing is compared", dir.display());
     }
     found
+}
+
+/// The servers that `scripts/servers` installs unless told otherwise.
+fn default_set() -> Vec<String> {
+    let script = fs::read_to_string(repo_path("scripts/servers")).unwrap();
+    let names = script.lines().find_map(|line| line.strip_prefix("default=(")).unwrap();
+    names.trim_end_matches(')').split_whitespace().map(str::to_owned).collect()
 }
 
 /// A running server with a folder of its own; both end with this value.

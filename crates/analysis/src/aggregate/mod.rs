@@ -3,4 +3,5 @@
 
 pub(crate) mod largest;
 pub(crate) mod prefixes;
+pub(crate) mod spread;
 pub(crate) mod types;

@@ -10,6 +10,8 @@
 //! then counted from zero; [`Floor`] says how much it can have lost at most. Parents never
 //! count less than their children, so what is kept is always a whole tree.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
@@ -127,8 +129,8 @@ struct Tree {
     last: [u32; 4],
 }
 
-/// A prefix as a report shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A prefix as a report shows it; prefixes of a type are in the order of their texts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Prefix {
     pub(crate) object_type: ObjectType,
     /// First bytes of the text, at most [`Prefix::TEXT_LEN_MAX`].
@@ -141,7 +143,7 @@ pub(crate) struct Prefix {
 
 impl Prefix {
     /// Bytes of a prefix that a report shows.
-    pub(crate) const TEXT_LEN_MAX: usize = 4 << 10;
+    pub(crate) const TEXT_LEN_MAX: usize = 1 << 10;
 }
 
 /// By what prefixes are ranked.
@@ -235,21 +237,20 @@ impl Prefixes {
         let of_type = |node: &&Node| {
             tree.types.get(usize::from(node.type_at)) == Some(&object_type) && node.key_count > 0
         };
-        let mut nodes: Vec<&Node> = tree.nodes.iter().filter(of_type).collect();
-        if limit == 0 || nodes.is_empty() {
-            return Vec::new();
+        // Worst on top. A text can be much longer than what the table holds of it, so that
+        // no more are made than are listed.
+        let mut leading: BinaryHeap<(Reverse<(u64, u64)>, Prefix)> = BinaryHeap::new();
+        for node in tree.nodes.iter().filter(of_type) {
+            let is_full = leading.len() >= limit;
+            if is_full && leading.peek().is_none_or(|(worst, _)| rank(node) < worst.0) {
+                continue;
+            }
+            leading.push((Reverse(rank(node)), tree.prefix(node, object_type)));
+            if is_full {
+                leading.pop();
+            }
         }
-        if nodes.len() > limit {
-            // Texts are only made of those that can be in the list.
-            nodes.select_nth_unstable_by(limit - 1, |a, b| rank(b).cmp(&rank(a)));
-            let least = nodes.get(limit - 1).map(|node| rank(node)).unwrap_or_default();
-            nodes = tree.nodes.iter().filter(of_type).filter(|node| rank(node) >= least).collect();
-        }
-        let mut leading: Vec<((u64, u64), Prefix)> =
-            nodes.into_iter().map(|node| (rank(node), tree.prefix(node, object_type))).collect();
-        leading.sort_by(|(a, p), (b, q)| b.cmp(a).then_with(|| p.text.cmp(&q.text)));
-        leading.truncate(limit);
-        leading.into_iter().map(|(_, prefix)| prefix).collect()
+        leading.into_sorted_vec().into_iter().map(|(_, prefix)| prefix).collect()
     }
 }
 
@@ -457,7 +458,7 @@ mod tests {
             memory_usage: None,
             serialized_bytes: 0,
             expire_at_ms: None,
-            is_expired: false,
+            expires_in_ms: None,
             idle_seconds: None,
             freq: None,
             slot: None,
@@ -593,6 +594,6 @@ mod tests {
         assert!(prefixes.tree.memory() <= 100_000, "{}", prefixes.tree.memory());
         let all = listed(&prefixes, usize::MAX);
         assert_eq!(all.len(), 1024, "deeper levels are not counted");
-        assert!(all.iter().all(|(text, n, _)| *n == 2 && text.trim_end_matches(":a") == "a"));
+        assert!(all.iter().all(|(text, n, _)| *n == 2 && "a:".repeat(1024).starts_with(text)));
     }
 }

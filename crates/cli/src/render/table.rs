@@ -19,6 +19,14 @@ pub(crate) fn table(report: &Report, style: &Style) -> Vec<u8> {
     completeness(&mut text, report, style);
     text.push('\n');
     types(&mut text, report, style);
+    if report.total_num > 0 {
+        text.push('\n');
+        expiry(&mut text, report, style);
+    }
+    if report.spread.db.len() > 1 {
+        text.push('\n');
+        databases(&mut text, report, style);
+    }
     if !report.largest_keys.is_empty() {
         text.push('\n');
         largest_keys(&mut text, report, style);
@@ -129,6 +137,40 @@ fn types(text: &mut String, report: &Report, style: &Style) {
     }
     let (num, bytes) = (grouped(report.total_num), human(report.total_bytes));
     grid.row(["total".to_owned(), num, String::new(), bytes, String::new()]);
+    grid.write(text, style);
+}
+
+/// Keys by the time they had left; spans without keys are left out.
+fn expiry(text: &mut String, report: &Report, style: &Style) {
+    let mut grid = Grid::new(["EXPIRES", ">KEYS", ">%", ">SIZE", ">%"]);
+    for span in report.spread.expiry.iter().filter(|span| span.num > 0) {
+        let name = match span.span.as_str() {
+            before @ ("never" | "expired") => before.to_owned(),
+            "longer" => "later".to_owned(),
+            within => format!("in 1 {within}"),
+        };
+        grid.row([
+            name,
+            grouped(span.num),
+            percent(span.num, report.total_num),
+            human(span.bytes),
+            percent(span.bytes, report.total_bytes),
+        ]);
+    }
+    grid.write(text, style);
+}
+
+fn databases(text: &mut String, report: &Report, style: &Style) {
+    let mut grid = Grid::new([">DB", ">KEYS", ">EXPIRING", ">SIZE", ">%"]);
+    for db in report.spread.db.iter().chain(&report.spread.other_dbs) {
+        grid.row([
+            db.db.map_or_else(|| "others".to_owned(), |db| db.to_string()),
+            grouped(db.num),
+            grouped(db.expire_num),
+            human(db.bytes),
+            percent(db.bytes, report.total_bytes),
+        ]);
+    }
     grid.write(text, style);
 }
 
@@ -272,6 +314,19 @@ pub(super) mod tests {
             "damaged_num": 0,
             "expired_num": 0,
             "expired_bytes": 0,
+            "spread": {
+                "expiry": [
+                    {"span": "never", "num": 2, "bytes": 2 << 20},
+                    {"span": "expired", "num": 0, "bytes": 0},
+                    {"span": "hour", "num": 1, "bytes": 2 << 20},
+                ],
+                "size": [],
+                "num_of_elem": [],
+                "db": [
+                    {"db": 0, "num": 2, "expire_num": 1, "bytes": 3 << 20},
+                    {"db": 7, "num": 1, "expire_num": 0, "bytes": 1 << 20},
+                ],
+            },
             "inputs": [{
                 "file": "shop.rdb", "rdb_version": 10, "flavor": "redis",
                 "server_version": "7.0.15", "profile": "redis-7.0",
@@ -298,6 +353,14 @@ TYPE    KEYS      %     SIZE      %
 string     2  66.7%  2.0 MiB  50.0%
 hash       1  33.3%  2.0 MiB  50.0%
 total      3         4.0 MiB
+
+EXPIRES    KEYS      %     SIZE      %
+never         2  66.7%  2.0 MiB  50.0%
+in 1 hour     1  33.3%  2.0 MiB  50.0%
+
+DB  KEYS  EXPIRING     SIZE      %
+ 0     2         1  3.0 MiB  75.0%
+ 7     1         0  1.0 MiB  25.0%
 
 Largest keys
 #     SIZE      %  TYPE  ENCODING  ELEMENTS  DB  EXPIRES (UTC)     KEY

@@ -393,7 +393,7 @@ fn damage_of_the_framing() {
         (
             "nodes lie",
             with_value(18, [5, 1, 1, b'x']),
-            "corrupt at byte 45: db 0, key \"victim\", list-quicklist-2: string form 44 is not known, only 0 to 3 are",
+            "corrupt at byte 42: db 0, key \"victim\", list-quicklist-2: string form 63 is not known, only 0 to 3 are",
         ),
         (
             "lzf over the file",

@@ -47,7 +47,15 @@ impl Outcome {
 /// Reads a file in this thread.
 pub(crate) fn read(source: impl Read) -> Outcome {
     match Reader::new(source, Options::default()) {
-        Ok(reader) => read_all(reader),
+        Ok(reader) => read_all(reader, true),
+        Err(error) => failed(error),
+    }
+}
+
+/// Reads a file without asking for the items of packed blobs.
+pub(crate) fn read_rows(source: impl Read) -> Outcome {
+    match Reader::new(source, Options::default()) {
+        Ok(reader) => read_all(reader, false),
         Err(error) => failed(error),
     }
 }
@@ -55,7 +63,7 @@ pub(crate) fn read(source: impl Read) -> Outcome {
 /// Reads a file in another thread.
 pub(crate) fn read_ahead(source: impl Read + Send + 'static) -> Outcome {
     match Reader::read_ahead(source, Options::default()) {
-        Ok(reader) => read_all(reader),
+        Ok(reader) => read_all(reader, true),
         Err(error) => failed(error),
     }
 }
@@ -64,7 +72,7 @@ fn failed(error: Error) -> Outcome {
     Outcome { header: None, keys: Vec::new(), others: Vec::new(), end: Err(error), at: 0 }
 }
 
-fn read_all<B: Blocks>(mut reader: Reader<B>) -> Outcome {
+fn read_all<B: Blocks>(mut reader: Reader<B>, wants_items: bool) -> Outcome {
     let mut keys = Vec::new();
     let mut others = Vec::new();
     let end = loop {
@@ -74,7 +82,7 @@ fn read_all<B: Blocks>(mut reader: Reader<B>) -> Outcome {
         };
         match entry {
             Entry::End(checksum) => break Ok(checksum),
-            Entry::Key(key) => match read_key(&mut reader, key) {
+            Entry::Key(key) => match read_key(&mut reader, key, wants_items) {
                 Ok(seen) => keys.push(seen),
                 Err(error) => break Err(error),
             },
@@ -85,9 +93,9 @@ fn read_all<B: Blocks>(mut reader: Reader<B>) -> Outcome {
     Outcome { header, keys, others, end, at: reader.at() }
 }
 
-fn read_key<B: Blocks>(reader: &mut Reader<B>, key: Key) -> Result<Seen, Error> {
+fn read_key<B: Blocks>(reader: &mut Reader<B>, key: Key, wants_items: bool) -> Result<Seen, Error> {
     let name = reader.key().to_vec();
-    let mut digest = Digest::default();
+    let mut digest = Digest { wants_items, ..Digest::default() };
     let end = reader.value(&mut digest)?;
     let damage = end.damage.map(|damage| format!("byte {}: {}", damage.at, damage.reason));
     let content = digest.content.0.finish();
@@ -100,6 +108,7 @@ struct Digest {
     elements: u64,
     values: u64,
     content: Text,
+    wants_items: bool,
 }
 
 #[derive(Default)]
@@ -117,7 +126,7 @@ impl Visit for Digest {
         write!(self.content, "{part:?}").unwrap();
         match part {
             Part::String(string) => self.elements = string.len,
-            Part::Intset { count, .. } => self.elements += count,
+            Part::Intset { count, .. } | Part::Rows(count) => self.elements += count,
             Part::StreamMeta { length, .. } => self.elements = length,
             Part::Member(_) | Part::PlainNode { .. } | Part::Field(_) | Part::ArrayValue { .. } => {
                 self.elements += 1;
@@ -125,6 +134,9 @@ impl Visit for Digest {
             Part::Value(_) => self.values += 1,
             _ => {}
         }
+    }
+    fn wants_items(&self) -> bool {
+        self.wants_items
     }
 }
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{self, Read};
 
 use offkey_rdb::{Checksum, Entry, Error, ErrorKind, Options, Reader};
-use offkey_testkit::{Dialect, Fixture, Keyspace, RdbFile, value};
+use offkey_testkit::{Dialect, Fixture, Keyspace, RdbFile, Rng, mutate, value};
 
-use crate::outcome::{Outcome, assert_expected, read, read_ahead};
+use crate::outcome::{Outcome, Seen, assert_expected, read, read_ahead, read_rows};
 
 /// Hands out a file in pieces of at most so many bytes.
 struct Pieces {
@@ -78,6 +78,33 @@ fn pieces_of_any_size_give_the_same() {
             assert_same(&whole, &read(pieces()), &format!("{name}, pieces of {len_max}"));
             let ahead = read_ahead(pieces());
             assert_same(&whole, &ahead, &format!("{name}, ahead, pieces of {len_max}"));
+        }
+    }
+}
+
+#[test]
+fn items_not_wanted_are_checked_and_counted_all_the_same() {
+    let mut rng = Rng::new(4);
+    for (dialect, keyspace) in small_keyspaces() {
+        // Whole first, then damaged.
+        let damaged = (0..500).map(|_| mutate(&keyspace.bytes, &mut rng));
+        for bytes in [keyspace.bytes.clone()].into_iter().chain(damaged) {
+            let (items, rows) = (read(&*bytes), read_rows(&*bytes));
+            let facts = |outcome: &Outcome| {
+                let keys = outcome.keys.iter();
+                let fact = |seen: &Seen| {
+                    // What a damaged value holds is no fact.
+                    let count = seen.damage.is_none().then_some(seen.count);
+                    (seen.key, seen.name.clone(), count, seen.damage.clone())
+                };
+                (keys.map(fact).collect::<Vec<_>>(), outcome.at)
+            };
+            assert_eq!(facts(&items), facts(&rows), "{dialect:?}");
+            assert_eq!(
+                items.end.map_err(|error| error.to_string()),
+                rows.end.map_err(|error| error.to_string()),
+                "{dialect:?}"
+            );
         }
     }
 }

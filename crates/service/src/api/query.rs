@@ -29,6 +29,15 @@ impl Query {
         }
     }
 
+    /// The parameter `name`, which is `true` or `false`; false without it.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.one(name)? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(ApiError::InvalidQuery(name.to_owned())),
+        }
+    }
+
     /// The parameters `offset` and `limit`; a limit outside of `limits` is an error.
     pub(crate) fn page(&self, limits: RangeInclusive<u32>) -> Result<Page, ApiError> {
         let number = |name: &str, default, range: RangeInclusive<u32>| match self.one(name)? {

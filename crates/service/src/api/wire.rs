@@ -8,6 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::config::{Integers, Role};
+use crate::settings::AnalysisConfig;
 use crate::tasks::State;
 
 #[derive(Debug, Serialize)]
@@ -23,6 +24,16 @@ pub(crate) struct ErrorBody<'a> {
 pub(crate) struct CreateRequest {
     pub(crate) node_id: Option<Value>,
     pub(crate) backup_id: Option<Value>,
+    /// Ours, as is all that follows: a list of node ids, or `"*"`, in place of `node_id`.
+    pub(crate) node_ids: Option<Value>,
+    /// One for each node, in place of `backup_id`.
+    pub(crate) backup_ids: Option<Value>,
+    pub(crate) top: Option<Value>,
+    pub(crate) prefixes: Option<Value>,
+    pub(crate) separators: Option<Value>,
+    pub(crate) fold_digits: Option<Value>,
+    pub(crate) profile: Option<Value>,
+    pub(crate) size: Option<Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,6 +67,7 @@ pub(crate) struct TaskDetail {
     pub(crate) backup_id: Uuid,
     pub(crate) group_name: String,
     pub(crate) node_ip: String,
+    pub(crate) node_ipv6: String,
     pub(crate) node_type: &'static str,
     pub(crate) analysis_type: &'static str,
     pub(crate) created_at: String,
@@ -70,6 +82,10 @@ pub(crate) struct TaskDetail {
     /// Ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_msg: Option<String>,
+    /// Ours: all nodes whose backups the report is of.
+    pub(crate) nodes: Vec<AnalysedNode>,
+    /// Ours.
+    pub(crate) settings: AnalysisConfig,
     pub(crate) largest_key_prefixes: Vec<LargestKeyPrefix>,
     pub(crate) largest_keys: Vec<LargestKey>,
     pub(crate) type_bytes: Vec<TypeBytes>,
@@ -92,6 +108,15 @@ pub(crate) struct Totals {
     pub(crate) expired_num: u64,
     /// Ours.
     pub(crate) expired_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct AnalysedNode {
+    pub(crate) node_id: String,
+    pub(crate) backup_id: Uuid,
+    pub(crate) group_name: String,
+    pub(crate) node_ip: String,
+    pub(crate) node_type: &'static str,
 }
 
 #[derive(Debug, Serialize)]

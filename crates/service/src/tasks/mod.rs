@@ -9,15 +9,18 @@
 //! ```
 //!
 //! A worker holds a task by a lease. Its writes carry the number of its attempt, so that a
-//! worker that lost its task cannot write over the one that has it now.
+//! worker that lost its task cannot write over the one that has it now. A task that is deleted
+//! while it runs is lost to its worker in the same way.
 
 mod store;
 mod worker;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::config::Role;
+use crate::settings::AnalysisConfig;
 
 pub(crate) use self::store::{Deletion, Store, StoreError};
 pub(crate) use self::worker::work;
@@ -50,6 +53,15 @@ pub(crate) struct Task {
 pub(crate) struct Subject {
     pub(crate) project_id: String,
     pub(crate) instance_id: Uuid,
+    pub(crate) first: Part,
+    /// What is merged into the same report.
+    pub(crate) more: Vec<Part>,
+    pub(crate) settings: AnalysisConfig,
+}
+
+/// A backup and the node it is of, as the node was when the task was created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
     pub(crate) backup_id: Uuid,
     pub(crate) node_id: String,
     pub(crate) node_name: String,
@@ -77,11 +89,20 @@ pub(crate) struct Outcome {
     pub(crate) progress: Progress,
 }
 
-/// The store, and the bell that wakes a worker when there is something to do.
+/// The store, and the bells that wake workers.
 #[derive(Debug)]
 pub(crate) struct Tasks {
     pub(crate) store: Store,
+    /// There is something to do.
     pub(crate) added: Notify,
+    /// A task that ran is gone.
+    pub(crate) deleted: Notify,
+}
+
+impl Subject {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Part> {
+        [&self.first].into_iter().chain(&self.more)
+    }
 }
 
 impl State {

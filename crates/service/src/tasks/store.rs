@@ -10,7 +10,7 @@ use sqlx::sqlite::{
 use sqlx::{Row, SqlStr, SqlitePool};
 use uuid::Uuid;
 
-use super::{Outcome, Progress, State, Subject, Task};
+use super::{Outcome, Part, Progress, State, Subject, Task};
 use crate::api::Page;
 use crate::config::Role;
 
@@ -34,8 +34,8 @@ macro_rules! now_ms {
 macro_rules! task_columns {
     () => {
         "id, project_id, instance_id, backup_id, node_id, node_name, node_ip, node_role, \
-         group_name, state, created_at_ms, started_at_ms, finished_at_ms, attempt, bytes_read, \
-         bytes_total, key_count, error"
+         group_name, more, settings, state, created_at_ms, started_at_ms, finished_at_ms, \
+         attempt, bytes_read, bytes_total, key_count, error"
     };
 }
 
@@ -46,8 +46,10 @@ macro_rules! listed {
     };
 }
 
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "tasks", include_str!("../../migrations/0001_tasks.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "tasks", include_str!("../../migrations/0001_tasks.sql")),
+    (2, "settings and nodes", include_str!("../../migrations/0002_settings_and_nodes.sql")),
+];
 
 /// The tasks of one service, in SQLite.
 #[derive(Debug, Clone)]
@@ -64,6 +66,8 @@ pub(crate) enum StoreError {
     Database(#[from] sqlx::Error),
     #[error("task database: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("task cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
     #[error("task database: row of task {id} makes no sense: {column}")]
     Row { id: String, column: &'static str },
 }
@@ -106,21 +110,24 @@ impl Store {
     pub(crate) async fn create(&self, id: Uuid, subject: &Subject) -> Result<(), StoreError> {
         let sql = concat!(
             "INSERT INTO tasks (id, project_id, instance_id, backup_id, node_id, node_name, ",
-            "node_ip, node_role, group_name, state, created_at_ms) ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', ",
+            "node_ip, node_role, group_name, more, settings, state, created_at_ms) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'waiting', ",
             now_ms!(),
             ")"
         );
+        let Subject { project_id, instance_id, first, more, settings } = subject;
         let inserted = sqlx::query(sql)
             .bind(id.to_string())
-            .bind(&subject.project_id)
-            .bind(subject.instance_id.to_string())
-            .bind(subject.backup_id.to_string())
-            .bind(&subject.node_id)
-            .bind(&subject.node_name)
-            .bind(&subject.node_ip)
-            .bind(role_name(subject.node_role))
-            .bind(&subject.group_name)
+            .bind(project_id)
+            .bind(instance_id.to_string())
+            .bind(first.backup_id.to_string())
+            .bind(&first.node_id)
+            .bind(&first.node_name)
+            .bind(&first.node_ip)
+            .bind(role_name(first.node_role))
+            .bind(&first.group_name)
+            .bind(serde_json::to_string(more)?)
+            .bind(serde_json::to_string(settings)?)
             .execute(&self.pool)
             .await;
         match inserted {
@@ -194,20 +201,23 @@ impl Store {
         row.map(|row| Ok((task(&row)?, row.try_get("report")?))).transpose()
     }
 
-    /// Deletes a task unless it runs.
+    /// Deletes a task; one that runs only if `force`, and its worker finds that it is lost.
     pub(crate) async fn delete(
         &self,
         project_id: &str,
         instance_id: Uuid,
         id: Uuid,
+        force: bool,
     ) -> Result<Deletion, StoreError> {
         let deleted = sqlx::query(
             "DELETE FROM tasks \
-             WHERE id = $1 AND project_id = $2 AND instance_id = $3 AND state <> 'running'",
+             WHERE id = $1 AND project_id = $2 AND instance_id = $3 \
+             AND ($4 OR state <> 'running')",
         )
         .bind(id.to_string())
         .bind(project_id)
         .bind(instance_id.to_string())
+        .bind(force)
         .execute(&self.pool)
         .await?;
         if deleted.rows_affected() == 1 {
@@ -286,9 +296,9 @@ impl Store {
         Ok(renewed.rows_affected() == 1)
     }
 
-    /// Gives `claimed` back unfinished; nothing happens if the task is lost.
-    pub(crate) async fn release(&self, claimed: &Task) -> Result<(), StoreError> {
-        sqlx::query(
+    /// Gives `claimed` back unfinished; false if the task is lost.
+    pub(crate) async fn release(&self, claimed: &Task) -> Result<bool, StoreError> {
+        let released = sqlx::query(
             "UPDATE tasks SET state = 'waiting', started_at_ms = NULL, lease_until_ms = NULL, \
              bytes_read = 0, bytes_total = 0, key_count = 0 \
              WHERE id = $1 AND attempt = $2 AND state = 'running'",
@@ -297,7 +307,7 @@ impl Store {
         .bind(claimed.attempt)
         .execute(&self.pool)
         .await?;
-        Ok(())
+        Ok(released.rows_affected() == 1)
     }
 
     /// Ends `claimed` with its result; false if the task is lost.
@@ -345,17 +355,22 @@ fn task(row: &SqliteRow) -> Result<Task, StoreError> {
         subject: Subject {
             project_id: row.try_get("project_id")?,
             instance_id: uuid("instance_id")?,
-            backup_id: uuid("backup_id")?,
-            node_id: row.try_get("node_id")?,
-            node_name: row.try_get("node_name")?,
-            node_ip: row.try_get("node_ip")?,
-            node_role: [Role::Master, Role::Slave]
-                .into_iter()
-                .find(|role| {
-                    row.try_get("node_role").is_ok_and(|name: &str| name == role_name(*role))
-                })
-                .ok_or_else(|| nonsense("node_role"))?,
-            group_name: row.try_get("group_name")?,
+            first: Part {
+                backup_id: uuid("backup_id")?,
+                node_id: row.try_get("node_id")?,
+                node_name: row.try_get("node_name")?,
+                node_ip: row.try_get("node_ip")?,
+                node_role: [Role::Master, Role::Slave]
+                    .into_iter()
+                    .find(|role| {
+                        row.try_get("node_role").is_ok_and(|name: &str| name == role_name(*role))
+                    })
+                    .ok_or_else(|| nonsense("node_role"))?,
+                group_name: row.try_get("group_name")?,
+            },
+            more: serde_json::from_str(row.try_get("more")?).map_err(|_| nonsense("more"))?,
+            settings: serde_json::from_str(row.try_get("settings")?)
+                .map_err(|_| nonsense("settings"))?,
         },
         state: State::parse(row.try_get("state")?).ok_or_else(|| nonsense("state"))?,
         created_at_ms: row.try_get("created_at_ms")?,
@@ -385,6 +400,7 @@ fn saturated(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::AnalysisConfig;
 
     const ALL: Page = Page { offset: 0, limit: 1000 };
 
@@ -398,8 +414,16 @@ mod tests {
         Subject {
             project_id: "p".to_owned(),
             instance_id: Uuid::from_u128(instance),
+            first: part("n"),
+            more: vec![part("m")],
+            settings: AnalysisConfig { top: 7, ..AnalysisConfig::default() },
+        }
+    }
+
+    fn part(node_id: &str) -> Part {
+        Part {
             backup_id: Uuid::nil(),
-            node_id: "n".to_owned(),
+            node_id: node_id.to_owned(),
             node_name: "name".to_owned(),
             node_ip: String::new(),
             node_role: Role::Slave,
@@ -487,7 +511,7 @@ mod tests {
 
         let progress = Progress { bytes_read: 7, bytes_total: 8, key_count: 9 };
         assert!(!store.renew(&first, progress).await.unwrap());
-        store.release(&first).await.unwrap();
+        assert!(!store.release(&first).await.unwrap());
         assert!(!store.finish(&first, &success()).await.unwrap());
         assert_eq!(only(&store, 1).await, second);
 
@@ -525,7 +549,7 @@ mod tests {
         for attempt in 1..=10 {
             let task = store.claim().await.unwrap().unwrap();
             assert_eq!(task.attempt, attempt);
-            store.release(&task).await.unwrap();
+            assert!(store.release(&task).await.unwrap());
             assert_eq!(only(&store, 1).await.state, State::Waiting);
         }
     }
@@ -536,7 +560,7 @@ mod tests {
         let id = Uuid::from_u128(1);
         let delete = |project: &'static str| {
             let store = store.clone();
-            async move { store.delete(project, id, id).await.unwrap() }
+            async move { store.delete(project, id, id, false).await.unwrap() }
         };
         assert_eq!(delete("p").await, Deletion::Unknown);
         store.create(id, &subject(1)).await.unwrap();
@@ -546,6 +570,25 @@ mod tests {
         assert_eq!(delete("other").await, Deletion::Unknown);
         assert_eq!(delete("p").await, Deletion::Deleted);
         assert_eq!(delete("p").await, Deletion::Unknown);
+    }
+
+    #[tokio::test]
+    async fn forced_deletion_takes_the_task_from_its_worker() {
+        let (_folder, store) = store().await;
+        let id = Uuid::from_u128(1);
+        store.create(id, &subject(1)).await.unwrap();
+        let task = store.claim().await.unwrap().unwrap();
+        assert_eq!(store.delete("other", id, id, true).await.unwrap(), Deletion::Unknown);
+        assert_eq!(store.delete("p", id, id, true).await.unwrap(), Deletion::Deleted);
+        assert!(!store.renew(&task, Progress::default()).await.unwrap());
+        assert!(!store.finish(&task, &success()).await.unwrap());
+        assert!(!store.release(&task).await.unwrap());
+        assert_eq!(store.list("p", id, None, ALL).await.unwrap(), (vec![], 0));
+        // A worker that ends first has ended it, and the deletion takes its report along.
+        store.create(id, &subject(1)).await.unwrap();
+        let task = store.claim().await.unwrap().unwrap();
+        assert!(store.finish(&task, &success()).await.unwrap());
+        assert_eq!(store.delete("p", id, id, true).await.unwrap(), Deletion::Deleted);
     }
 
     #[tokio::test]

@@ -8,10 +8,11 @@ use offkey_analysis::{Cancelled, Report, analyze};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
+use uuid::Uuid;
 
-use super::{Outcome, Progress, Task};
+use super::{Outcome, Part, Progress, Task};
 use crate::App;
-use crate::backups;
+use crate::backups::{self, Backup};
 
 /// How often a worker renews its lease and notes its progress.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -54,7 +55,7 @@ async fn run(app: &Arc<App>, task: &Task, stop: &mut watch::Receiver<bool>) {
     let watch = Arc::new(Watch::default());
     let mut job = spawn_blocking({
         let (app, task, watch) = (Arc::clone(app), task.clone(), Arc::clone(&watch));
-        move || analyze_backup(&app, &task, &watch)
+        move || analyze_backups(&app, &task, &watch)
     });
     let mut heartbeat = interval(HEARTBEAT);
     let result = loop {
@@ -68,6 +69,7 @@ async fn run(app: &Arc<App>, task: &Task, stop: &mut watch::Receiver<bool>) {
                 }
                 Err(error) => tracing::error!(task_id = %task.id, %error, "lease not renewed"),
             },
+            () = app.tasks.deleted.notified() => heartbeat.reset_immediately(),
             Ok(()) = stop.changed() => watch.stop.store(true, Ordering::Relaxed),
         }
     };
@@ -83,26 +85,21 @@ async fn run(app: &Arc<App>, task: &Task, stop: &mut watch::Receiver<bool>) {
     finish(app, task, &outcome, stop).await;
 }
 
-/// Analyses the file of `task`; why that is not possible is an outcome as well.
-fn analyze_backup(app: &App, task: &Task, watch: &Watch) -> Result<Outcome, Cancelled> {
+/// Analyses the files of `task` into one report; why that is not possible is an outcome as well.
+fn analyze_backups(app: &App, task: &Task, watch: &Watch) -> Result<Outcome, Cancelled> {
     let failed = |error: String| {
         Ok(Outcome { error: Some(error), report: None, progress: Progress::default() })
     };
     let subject = &task.subject;
-    let instance = app.instances.iter().find(|instance| instance.id == subject.instance_id);
-    let node = instance.and_then(|instance| instance.node(&subject.node_id));
-    let (Some(instance), Some(node)) = (instance, node) else {
-        return failed(format!("node is no longer configured: {}", subject.node_id));
+    let backups = match subject.parts().map(|part| find(app, subject.instance_id, part)).collect() {
+        Ok::<Vec<_>, _>(backups) => backups,
+        Err(error) => return failed(error),
     };
-    let backup = match backups::find(instance, node, subject.backup_id) {
-        Ok(Some(backup)) => backup,
-        Ok(None) => return failed(format!("backup is gone: {}", subject.backup_id)),
-        Err(error) => return failed(format!("folder of backups cannot be read: {error}")),
-    };
-    watch.bytes_total.store(backup.len, Ordering::Relaxed);
-    let options = app.analysis.options((app.clock)());
-    let mut report = analyze(std::slice::from_ref(&backup.path), &options, watch)?;
-    name_input(&mut report, &backup.file_name);
+    watch.bytes_total.store(backups.iter().map(|backup| backup.len).sum(), Ordering::Relaxed);
+    let options = subject.settings.options((app.clock)());
+    let paths: Vec<_> = backups.iter().map(|backup| backup.path.clone()).collect();
+    let mut report = analyze(&paths, &options, watch)?;
+    name_inputs(&mut report, &backups);
     let error = report.inputs.iter().find_map(|input| input.error.clone());
     match serde_json::to_string(&report) {
         Ok(json) => Ok(Outcome { error, report: Some(json), progress: watch.progress() }),
@@ -110,22 +107,48 @@ fn analyze_backup(app: &App, task: &Task, watch: &Watch) -> Result<Outcome, Canc
     }
 }
 
-/// Names the input by its file alone: the folders of this machine are not for clients.
-fn name_input(report: &mut Report, name: &str) {
-    for input in &mut report.inputs {
-        let path = std::mem::replace(&mut input.file, name.to_owned());
-        for line in input.error.iter_mut().chain(&mut input.warnings) {
-            *line = line.replace(&path, name);
-        }
+/// The file of `part`, or why there is none.
+fn find(app: &App, instance_id: Uuid, part: &Part) -> Result<Backup, String> {
+    let Part { node_id, backup_id, .. } = part;
+    let instance = app.instances.iter().find(|instance| instance.id == instance_id);
+    let found = instance.and_then(|instance| Some((instance, instance.node(node_id)?)));
+    let Some((instance, node)) = found else {
+        return Err(format!("node is no longer configured: {node_id}"));
+    };
+    match backups::find(instance, node, *backup_id) {
+        Ok(Some(backup)) => Ok(backup),
+        Ok(None) => Err(format!("backup is gone: {backup_id}")),
+        Err(error) => Err(format!("folder of backups cannot be read: {error}")),
     }
-    for key in &mut report.damaged {
-        key.file = name.to_owned();
+}
+
+/// Names inputs by their files alone, with the node where there are several: the folders of
+/// this machine are not for clients.
+fn name_inputs(report: &mut Report, backups: &[Backup]) {
+    let names = backups.iter().map(|Backup { node_id, file_name, path, .. }| {
+        let name = match backups {
+            [_] => file_name.clone(),
+            _ => format!("{node_id}/{file_name}"),
+        };
+        (path.to_string_lossy().into_owned(), name)
+    });
+    for (path, name) in names {
+        for input in report.inputs.iter_mut().filter(|input| input.file == path) {
+            for line in input.error.iter_mut().chain(&mut input.warnings) {
+                *line = line.replace(&path, &name);
+            }
+            input.file.clone_from(&name);
+        }
+        for key in report.damaged.iter_mut().filter(|key| key.file == path) {
+            key.file.clone_from(&name);
+        }
     }
 }
 
 async fn release(app: &App, task: &Task) {
     match app.tasks.store.release(task).await {
-        Ok(()) => tracing::info!(task_id = %task.id, "analysis given back"),
+        Ok(true) => tracing::info!(task_id = %task.id, "analysis given back"),
+        Ok(false) => tracing::info!(task_id = %task.id, "analysis cancelled"),
         // The lease runs out by itself.
         Err(error) => tracing::error!(task_id = %task.id, %error, "analysis not given back"),
     }

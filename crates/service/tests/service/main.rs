@@ -8,6 +8,7 @@
 mod api;
 mod auth;
 mod common;
+mod create;
 mod malformed;
 mod tasks;
 mod tls;

@@ -64,6 +64,36 @@ fn running_task_is_alone_and_stays() {
 }
 
 #[test]
+fn forced_deletion_cancels_the_analysis() {
+    let service = Service::start(|folder| {
+        std::fs::write(folder.join("endless.rdb"), strings(8 * MANY)).unwrap();
+        std::fs::write(folder.join("few.rdb"), strings(3)).unwrap();
+    });
+    let few = service.backup_id("few.rdb");
+    let task_id = service.create(&service.backup_id("endless.rdb")).task_id();
+    running(&service, &task_id);
+    let task = analysis(&format!("/{task_id}"));
+    for query in ["?force=1", "?force=true&force=true"] {
+        let answer = service.call("DELETE", &format!("{task}{query}"), "");
+        assert_eq!(answer.code(), (400, "DCS.4062"));
+    }
+    for query in ["", "?force=false"] {
+        let answer = service.call("DELETE", &format!("{task}{query}"), "");
+        assert_eq!(answer.code(), (400, "DCS.4231"), "{query}");
+    }
+    let start = Instant::now();
+    assert_eq!(service.call("DELETE", &format!("{task}?force=true"), "").task_id(), task_id);
+    assert_eq!(service.get(&task).code(), (400, "DCS.4232"));
+    assert_eq!(service.get(&analysis("")).body["total"], 0);
+    // The only worker is free for another one long before the file would have been read.
+    let next = service.create(&few).task_id();
+    assert_eq!(service.ended(&next).body["total_num"], 3);
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    let records = service.get(&analysis("")).body["records"].clone();
+    assert_eq!(records.as_array().unwrap().len(), 1, "{records}");
+}
+
+#[test]
 fn equal_creates_at_once_make_one_task() {
     let service = busy_service();
     let body = json!({"node_id": NODE, "backup_id": service.backup_id("many.rdb")}).to_string();

@@ -4,18 +4,16 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use serde_json::Value;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use crate::App;
 use crate::api::Json;
 use crate::api::error::ApiError;
+use crate::api::key_analysis::chosen::Chosen;
 use crate::api::scope::InInstance;
 use crate::api::wire::{CreateRequest, TaskId};
 use crate::auth::Caller;
-use crate::backups;
-use crate::ids;
 use crate::tasks::{StoreError, Subject};
 
 pub(crate) async fn create(
@@ -24,28 +22,17 @@ pub(crate) async fn create(
     InInstance(instance): InInstance,
     body: Bytes,
 ) -> Result<Json<TaskId>, ApiError> {
-    let request = parse(&body)?;
-    let Some(Value::String(node_id)) = request.node_id else {
-        return Err(ApiError::InvalidMember("node_id"));
-    };
+    let chosen = Chosen::parse(parse(&body)?, &app.analysis)?;
     if !instance.supports_key_analysis() {
         return Err(ApiError::Unsupported);
     }
-    let node = instance.node(&node_id).cloned().ok_or(ApiError::UnknownNode)?;
-    let backup_id = match request.backup_id {
-        None | Some(Value::Null) => return Err(ApiError::NoNewBackup),
-        Some(Value::String(text)) => ids::uuid(&text),
-        Some(_) => None,
-    }
-    .ok_or(ApiError::InvalidMember("backup_id"))?;
-    let found = {
-        let (instance, node) = (Arc::clone(&instance), node.clone());
-        spawn_blocking(move || backups::find(&instance, &node, backup_id)).await
+    let settings = chosen.settings.clone();
+    let parts = {
+        let instance = Arc::clone(&instance);
+        spawn_blocking(move || chosen.parts(&instance)).await.map_err(ApiError::internal)??
     };
-    found
-        .map_err(ApiError::internal)?
-        .map_err(ApiError::internal)?
-        .ok_or(ApiError::InvalidMember("backup_id"))?;
+    let mut parts = parts.into_iter();
+    let first = parts.next().ok_or(ApiError::UnknownNode)?;
     if app.tasks.store.is_busy(instance.id).await.map_err(ApiError::internal)? {
         return Err(ApiError::Busy);
     }
@@ -54,18 +41,16 @@ pub(crate) async fn create(
     let subject = Subject {
         project_id: instance.project.clone(),
         instance_id: instance.id,
-        backup_id,
-        node_id: node.id,
-        node_name: node.name,
-        node_ip: node.ip,
-        node_role: node.role,
-        group_name: node.group,
+        first,
+        more: parts.collect(),
+        settings,
     };
     app.tasks.store.create(task_id, &subject).await.map_err(|error| match error {
         StoreError::Busy => ApiError::Busy,
-        StoreError::Database(_) | StoreError::Migration(_) | StoreError::Row { .. } => {
-            ApiError::internal(error)
-        }
+        StoreError::Database(_)
+        | StoreError::Migration(_)
+        | StoreError::Json(_)
+        | StoreError::Row { .. } => ApiError::internal(error),
     })?;
     app.tasks.added.notify_one();
     Ok(Json(TaskId { task_id }))

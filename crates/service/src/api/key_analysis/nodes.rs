@@ -7,6 +7,7 @@ use axum::extract::State;
 use crate::App;
 use crate::api::Json;
 use crate::api::error::ApiError;
+use crate::api::key_analysis::ipv6;
 use crate::api::scope::InTask;
 use crate::api::wire::{TaskNode, TaskNodes};
 
@@ -16,14 +17,15 @@ pub(crate) async fn nodes(
 ) -> Result<Json<TaskNodes>, ApiError> {
     let found = app.tasks.store.show(&instance.project, instance.id, task_id).await;
     let (task, _) = found.map_err(ApiError::internal)?.ok_or(ApiError::UnknownTask)?;
-    let node = TaskNode {
-        id: task.subject.node_id,
-        name: task.subject.node_name,
-        group_name: task.subject.group_name,
-        node_ipv6: match task.subject.node_ip.contains(':') {
-            true => task.subject.node_ip,
-            false => String::new(),
-        },
-    };
-    Ok(Json(TaskNodes { nodes: vec![node] }))
+    let nodes = task
+        .subject
+        .parts()
+        .map(|part| TaskNode {
+            id: part.node_id.clone(),
+            name: part.node_name.clone(),
+            group_name: part.group_name.clone(),
+            node_ipv6: ipv6(&part.node_ip),
+        })
+        .collect();
+    Ok(Json(TaskNodes { nodes }))
 }

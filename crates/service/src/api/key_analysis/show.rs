@@ -11,9 +11,10 @@ use serde_json::Value;
 use crate::App;
 use crate::api::Json;
 use crate::api::error::ApiError;
+use crate::api::key_analysis::ipv6;
 use crate::api::scope::InTask;
 use crate::api::timestamp;
-use crate::api::wire::{self, TaskDetail, TaskProgress, Totals};
+use crate::api::wire::{self, AnalysedNode, TaskDetail, TaskProgress, Totals};
 use crate::tasks::{self, Task};
 
 pub(crate) async fn show(
@@ -59,14 +60,27 @@ fn detail(task: Task, report: Option<Report>) -> TaskDetail {
             (largest_key_prefixes, largest_keys, type_bytes, type_num)
         })
         .unwrap_or_default();
+    let nodes = task
+        .subject
+        .parts()
+        .map(|part| AnalysedNode {
+            node_id: part.node_id.clone(),
+            backup_id: part.backup_id,
+            group_name: part.group_name.clone(),
+            node_ip: part.node_ip.clone(),
+            node_type: wire::node_type(part.node_role),
+        })
+        .collect();
+    let first = task.subject.first;
     TaskDetail {
         id: task.id,
         instance_id: task.subject.instance_id,
-        node_id: task.subject.node_id,
-        backup_id: task.subject.backup_id,
-        group_name: task.subject.group_name,
-        node_ip: task.subject.node_ip,
-        node_type: wire::node_type(task.subject.node_role),
+        node_id: first.node_id,
+        backup_id: first.backup_id,
+        group_name: first.group_name,
+        node_ipv6: ipv6(&first.node_ip),
+        node_ip: first.node_ip,
+        node_type: wire::node_type(first.node_role),
         analysis_type: "old_backup",
         created_at: timestamp(task.created_at_ms),
         started_at: task.started_at_ms.map(timestamp),
@@ -78,6 +92,8 @@ fn detail(task: Task, report: Option<Report>) -> TaskDetail {
             keys: task.progress.key_count,
         },
         error_msg: task.error,
+        nodes,
+        settings: task.subject.settings,
         largest_key_prefixes,
         largest_keys,
         type_bytes,

@@ -2,6 +2,10 @@
 //!
 //! The field names of the first six members are those of the DCS API and of RDR.
 
+mod spread;
+
+pub use spread::{DbTotal, PowerTotal, SlotSpread, SlotTotal, SpanTotal, SpreadReport};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
@@ -44,6 +48,9 @@ pub struct Report {
     pub expired_num: u64,
     /// Their bytes.
     pub expired_bytes: u64,
+    /// How keys and bytes are spread over expiries, sizes, databases and so on.
+    #[serde(default)]
+    pub spread: SpreadReport,
     /// The inputs, in the order given.
     pub inputs: Vec<InputInfo>,
 }
@@ -78,8 +85,9 @@ impl Report {
                 .map(LargestKeyPrefix::new)
                 .collect(),
             prefix_exactness,
-            expired_num: summary.expired.key_count,
-            expired_bytes: summary.expired.bytes,
+            expired_num: summary.spread.expired.key_count,
+            expired_bytes: summary.spread.expired.bytes,
+            spread: SpreadReport::new(&summary.spread),
             inputs,
         }
     }
@@ -126,7 +134,7 @@ impl LargestKey {
         let is_cut = large.key_len > large.key.len() as u64;
         Self {
             key: String::from_utf8_lossy(&large.key).into_owned(),
-            key_base64: (text.is_none() || is_cut).then(|| BASE64.encode(&large.key)),
+            key_base64: text.is_none().then(|| BASE64.encode(&large.key)),
             key_len: is_cut.then_some(large.key_len),
             r#type: large.object_type.to_string(),
             bytes: large.size,
@@ -201,7 +209,7 @@ pub struct TypeBytes {
 pub struct LargestKey {
     /// The name as text; bytes that are not UTF-8 are replaced, see `key_base64`.
     pub key: String,
-    /// The exact name in base64 where it is not UTF-8 or was cut.
+    /// The exact bytes in base64 where they are not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key_base64: Option<String>,
     /// Length of the whole name in bytes where `key` holds only its beginning.

@@ -1,0 +1,246 @@
+//! How keys and bytes are spread: over expiries, sizes, numbers of elements, access times,
+//! databases and slots. Every bound is fixed, so that merges are sums.
+
+use std::collections::BTreeMap;
+
+use offkey_rdb::ObjectType;
+
+use crate::aggregate::types::Total;
+use crate::facts::KeyFacts;
+
+/// Databases told apart: those seen first; keys of others are counted together.
+const DBS_MAX: usize = 256;
+
+/// Slots of a cluster; keys that claim others are not counted by slot.
+const SLOTS: usize = 16384;
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Upper ends of the first spans of time, of which the last one is open.
+const SPAN_ENDS_MS: [u64; 4] = [HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS];
+
+/// Names of the spans of time.
+pub(crate) const SPANS: [&str; 5] = ["hour", "day", "week", "month", "longer"];
+
+/// Totals of each span of time.
+pub(crate) type Spans = [Total; 5];
+
+/// Totals of each power of two: the first of values 0, the next of 1, of 2 to 3, of 4 to 7.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Powers([Total; 65]);
+
+impl Default for Powers {
+    fn default() -> Self {
+        Self([Total::default(); 65])
+    }
+}
+
+impl Powers {
+    #[inline]
+    fn add(&mut self, value: u64, total: Total) {
+        let log = value.checked_ilog2().map_or(0, |log| log + 1);
+        if let Some(own) = usize::try_from(log).ok().and_then(|log| self.0.get_mut(log)) {
+            own.add(total);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (own, other) in self.0.iter_mut().zip(&other.0) {
+            own.add(*other);
+        }
+    }
+
+    /// The powers that have keys, each with its least value.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Total)> {
+        let least = |at: u32| if at == 0 { 0 } else { 1 << (at - 1) };
+        let used = self.0.into_iter().zip(0u32..).filter(|(total, _)| total.key_count > 0);
+        used.map(move |(total, at)| (least(at), total))
+    }
+}
+
+/// Keys of one database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Database {
+    pub(crate) total: Total,
+    pub(crate) expire_count: u64,
+}
+
+/// All spreads together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Spread {
+    /// Keys without an expiry.
+    pub(crate) lasting: Total,
+    /// Keys that had expired when the file was written.
+    pub(crate) expired: Total,
+    /// Keys that expire, by the time they had left.
+    pub(crate) expiring: Spans,
+    /// By the size that ranks.
+    pub(crate) sizes: Powers,
+    /// Collections by their number of elements.
+    pub(crate) elements: Powers,
+    /// By the time since the last access, where the file has it.
+    pub(crate) idle: Spans,
+    /// By the access counter, where the file has it.
+    pub(crate) freq: Powers,
+    pub(crate) dbs: BTreeMap<u64, Database>,
+    /// Keys of databases beyond the first [`DBS_MAX`].
+    pub(crate) other_dbs: Database,
+    /// Empty until a key tells its slot.
+    pub(crate) slots: Vec<Total>,
+}
+
+impl Spread {
+    #[inline]
+    pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
+        let one = Total { key_count: 1, bytes: facts.size };
+        match facts.expires_in_ms {
+            None => self.lasting.add(one),
+            Some(left_ms) => match u64::try_from(left_ms) {
+                Ok(left_ms) => add_to_span(&mut self.expiring, left_ms, one),
+                Err(_) => self.expired.add(one),
+            },
+        }
+        self.sizes.add(facts.size, one);
+        if facts.object_type != ObjectType::String {
+            self.elements.add(facts.num_of_elem, one);
+        }
+        if let Some(seconds) = facts.idle_seconds {
+            add_to_span(&mut self.idle, seconds.saturating_mul(1000), one);
+        }
+        if let Some(freq) = facts.freq {
+            self.freq.add(u64::from(freq), one);
+        }
+        let expire_count = u64::from(facts.expires_in_ms.is_some());
+        self.add_to_db(facts.db, Database { total: one, expire_count });
+        if let Some(slot) = facts.slot {
+            self.add_to_slot(slot, one);
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.lasting.add(other.lasting);
+        self.expired.add(other.expired);
+        for (own, other) in [(&mut self.expiring, &other.expiring), (&mut self.idle, &other.idle)] {
+            own.iter_mut().zip(other).for_each(|(own, other)| own.add(*other));
+        }
+        self.sizes.merge(&other.sizes);
+        self.elements.merge(&other.elements);
+        self.freq.merge(&other.freq);
+        for (db, database) in &other.dbs {
+            self.add_to_db(*db, *database);
+        }
+        add_database(&mut self.other_dbs, other.other_dbs);
+        for (slot, total) in (0..).zip(&other.slots) {
+            self.add_to_slot(slot, *total);
+        }
+    }
+
+    #[inline]
+    fn add_to_db(&mut self, db: u64, database: Database) {
+        let has_room = self.dbs.len() < DBS_MAX;
+        match self.dbs.get_mut(&db) {
+            Some(own) => add_database(own, database),
+            None if has_room => {
+                self.dbs.insert(db, database);
+            }
+            None => add_database(&mut self.other_dbs, database),
+        }
+    }
+
+    fn add_to_slot(&mut self, slot: u64, total: Total) {
+        if self.slots.is_empty() {
+            self.slots.resize(SLOTS, Total::default());
+        }
+        if let Some(own) = usize::try_from(slot).ok().and_then(|slot| self.slots.get_mut(slot)) {
+            own.add(total);
+        }
+    }
+}
+
+fn add_database(own: &mut Database, other: Database) {
+    own.total.add(other.total);
+    own.expire_count += other.expire_count;
+}
+
+#[inline]
+fn add_to_span(spans: &mut Spans, ms: u64, total: Total) {
+    let at = SPAN_ENDS_MS.iter().position(|end| ms < *end).unwrap_or(SPAN_ENDS_MS.len());
+    if let Some(own) = spans.get_mut(at) {
+        own.add(total);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Encoding;
+
+    fn facts(number: u64) -> KeyFacts<'static> {
+        KeyFacts {
+            db: number % 200,
+            key: b"key",
+            key_len: 3,
+            object_type: if number.is_multiple_of(2) {
+                ObjectType::String
+            } else {
+                ObjectType::List
+            },
+            encoding: Encoding::Raw,
+            num_of_elem: number % 70,
+            bytes: number * 10,
+            memory_usage: None,
+            serialized_bytes: 1,
+            expire_at_ms: None,
+            expires_in_ms: match number % 3 {
+                0 => None,
+                1 => Some(-1),
+                _ => i64::try_from(number * HOUR_MS / 10).ok(),
+            },
+            idle_seconds: Some(number * 1000),
+            freq: u8::try_from(number % 256).ok(),
+            slot: Some(number * 37 % 20_000),
+            size: number * 10,
+        }
+    }
+
+    fn spread(numbers: impl Iterator<Item = u64>) -> Spread {
+        let mut spread = Spread::default();
+        numbers.for_each(|number| spread.observe(&facts(number)));
+        spread
+    }
+
+    #[test]
+    fn merged_parts_equal_one_pass() {
+        let mut merged = spread(0..1000);
+        merged.merge(&spread(1000..1500));
+        merged.merge(&Spread::default());
+        merged.merge(&spread(1500..3000));
+        assert_eq!(merged, spread(0..3000));
+    }
+
+    #[test]
+    fn spans_and_powers_begin_where_they_say() {
+        let mut spans = Spans::default();
+        let one = Total { key_count: 1, bytes: 1 };
+        for ms in [0, HOUR_MS - 1, HOUR_MS, DAY_MS, 30 * DAY_MS - 1, 30 * DAY_MS, u64::MAX] {
+            add_to_span(&mut spans, ms, one);
+        }
+        assert_eq!(spans.map(|total| total.key_count), [2, 1, 1, 1, 2]);
+        let mut powers = Powers::default();
+        [0, 1, 2, 3, 4, 7, 8, u64::MAX].iter().for_each(|value| powers.add(*value, one));
+        let counts: Vec<_> = powers.iter().map(|(least, total)| (least, total.key_count)).collect();
+        assert_eq!(counts, [(0, 1), (1, 1), (2, 2), (4, 2), (8, 1), (1 << 63, 1)]);
+    }
+
+    #[test]
+    fn databases_and_slots_are_bounded() {
+        let mut spread = Spread::default();
+        for number in 0..20_000 {
+            spread.observe(&KeyFacts { db: number, ..facts(number) });
+        }
+        assert_eq!(spread.dbs.len(), DBS_MAX);
+        assert!(spread.other_dbs.total.key_count > 0);
+        assert_eq!(spread.slots.len(), SLOTS);
+    }
+}

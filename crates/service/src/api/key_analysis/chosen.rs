@@ -1,0 +1,176 @@
+//! What a request to create an analysis chooses: nodes, a backup of each, and settings.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::api::error::ApiError;
+use crate::api::wire::CreateRequest;
+use crate::backups::{self, Backup};
+use crate::config::{Instance, Node};
+use crate::ids;
+use crate::settings::AnalysisConfig;
+use crate::tasks::Part;
+
+/// A well-formed request; whether there are such nodes and backups is for [`Chosen::parts`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    nodes: Nodes,
+    backups: Backups,
+    pub(crate) settings: AnalysisConfig,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Nodes {
+    Listed(Vec<String>),
+    /// One node of each shard: a replica has the keys of its master.
+    EachShard,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Backups {
+    /// One for each node, and the member of the body that names them; what is no UUID names
+    /// none.
+    Listed(Vec<Option<Uuid>>, &'static str),
+    /// The newest one of each node.
+    Newest,
+    /// One that would have to be taken.
+    New,
+}
+
+impl Chosen {
+    /// Reads the members of the body; those that are not there have the values of `defaults`.
+    pub(crate) fn parse(
+        request: CreateRequest,
+        defaults: &AnalysisConfig,
+    ) -> Result<Self, ApiError> {
+        let invalid = |name| Err(ApiError::InvalidMember(name));
+        let (nodes, backups) = match (request.node_id, request.node_ids) {
+            (Some(Value::String(id)), None) if request.backup_ids.is_none() => {
+                let backups = match request.backup_id {
+                    None => Backups::New,
+                    Some(id) => Backups::Listed(vec![uuid(&id)], "backup_id"),
+                };
+                (Nodes::Listed(vec![id]), backups)
+            }
+            (Some(Value::String(_)), None) => return invalid("backup_ids"),
+            (_, None) => return invalid("node_id"),
+            (Some(_), Some(_)) => return invalid("node_ids"),
+            (None, Some(nodes)) => {
+                if request.backup_id.is_some() {
+                    return invalid("backup_id");
+                }
+                let backups = match request.backup_ids {
+                    None => Backups::Newest,
+                    Some(Value::Array(ids)) => {
+                        Backups::Listed(ids.iter().map(uuid).collect(), "backup_ids")
+                    }
+                    Some(_) => return invalid("backup_ids"),
+                };
+                (node_ids(nodes)?, backups)
+            }
+        };
+        let mut settings = defaults.clone();
+        set(&mut settings.top, request.top, "top")?;
+        set(&mut settings.prefixes, request.prefixes, "prefixes")?;
+        set(&mut settings.separators, request.separators, "separators")?;
+        set(&mut settings.fold_digits, request.fold_digits, "fold_digits")?;
+        set(&mut settings.profile, request.profile, "profile")?;
+        set(&mut settings.size, request.size, "size")?;
+        settings.check().map_err(|unusable| ApiError::InvalidMember(unusable.name))?;
+        Ok(Self { nodes, backups, settings })
+    }
+
+    /// The chosen nodes of `instance` in the order of the request, each with its backup.
+    ///
+    /// Reads the folders, so call it where blocking is allowed.
+    pub(crate) fn parts(&self, instance: &Instance) -> Result<Vec<Part>, ApiError> {
+        // Nodes of which one is chosen by its backup.
+        let choices: Vec<Vec<&Node>> = match &self.nodes {
+            Nodes::Listed(ids) => ids
+                .iter()
+                .map(|id| instance.node(id).map(|node| vec![node]).ok_or(ApiError::UnknownNode))
+                .collect::<Result<_, _>>()?,
+            Nodes::EachShard => instance.groups().into_iter().map(|(_, nodes)| nodes).collect(),
+        };
+        let parts: Vec<Part> = choices
+            .into_iter()
+            .map(|nodes| self.backups.choose(instance, nodes))
+            .collect::<Result<_, _>>()?;
+        match &self.backups {
+            Backups::Listed(ids, member) if ids.len() != parts.len() => {
+                Err(ApiError::InvalidMember(member))
+            }
+            Backups::Listed(..) | Backups::Newest | Backups::New => Ok(parts),
+        }
+    }
+}
+
+impl Backups {
+    /// The one of these nodes whose backup is meant.
+    fn choose(&self, instance: &Instance, nodes: Vec<&Node>) -> Result<Part, ApiError> {
+        let mut found: Vec<(&Node, Backup)> = Vec::new();
+        for node in nodes {
+            let backups = backups::list(instance, node).map_err(ApiError::internal)?;
+            found.extend(backups.into_iter().map(|backup| (node, backup)));
+        }
+        match self {
+            Self::Listed(ids, member) => {
+                found.retain(|(_, backup)| ids.contains(&Some(backup.id)));
+                match found.as_slice() {
+                    [(node, backup)] => Ok(part(node, backup)),
+                    _ => Err(ApiError::InvalidMember(member)),
+                }
+            }
+            // Of equally new ones the first in the order of the configuration.
+            Self::Newest => found
+                .iter()
+                .min_by_key(|(_, backup)| std::cmp::Reverse(backup.written_at_ms))
+                .map(|(node, backup)| part(node, backup))
+                .ok_or(ApiError::NoNewBackup),
+            Self::New => Err(ApiError::NoNewBackup),
+        }
+    }
+}
+
+fn part(node: &Node, backup: &Backup) -> Part {
+    Part {
+        backup_id: backup.id,
+        node_id: node.id.clone(),
+        node_name: node.name.clone(),
+        node_ip: node.ip.clone(),
+        node_role: node.role,
+        group_name: node.group.clone(),
+    }
+}
+
+fn node_ids(value: Value) -> Result<Nodes, ApiError> {
+    let invalid = ApiError::InvalidMember("node_ids");
+    match value {
+        Value::String(text) if text == "*" => Ok(Nodes::EachShard),
+        Value::Array(_) => {
+            let ids: Vec<String> = serde_json::from_value(value).map_err(|_| invalid.clone())?;
+            let mut seen = std::collections::HashSet::new();
+            match !ids.is_empty() && ids.iter().all(|id| seen.insert(id)) {
+                true => Ok(Nodes::Listed(ids)),
+                false => Err(invalid),
+            }
+        }
+        _ => Err(invalid),
+    }
+}
+
+fn uuid(value: &Value) -> Option<Uuid> {
+    value.as_str().and_then(ids::uuid)
+}
+
+fn set<T: DeserializeOwned>(
+    setting: &mut T,
+    value: Option<Value>,
+    member: &'static str,
+) -> Result<(), ApiError> {
+    if let Some(value) = value {
+        *setting = serde_json::from_value(value).map_err(|_| ApiError::InvalidMember(member))?;
+    }
+    Ok(())
+}
