@@ -1,5 +1,6 @@
 //! Reads one input: entries become facts, which go to an observer.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use base64::Engine;
@@ -9,7 +10,7 @@ use offkey_rdb::{Blocks, Checksum, Entry, Error, Key, Part, RdbType, Reader, Val
 use crate::facts::KeyFacts;
 use crate::memory::{Model, Profile, Sizer, Sizes, Templates};
 use crate::run::Poll;
-use crate::source::{Input, Source, SourceError};
+use crate::source::{Input, Meter, Source, SourceError};
 use crate::tally::Tally;
 use crate::{ChecksumState, DamagedKey, InputInfo, Options, SizeKind};
 
@@ -72,6 +73,7 @@ fn open_and_read(
     let watch = source.watch();
     let is_compressed = source.is_compressed;
     let meter = poll.meter(&source);
+    let _unwanted = Unwanted(Arc::clone(&meter));
     let rdb_options = offkey_rdb::Options { checksum: options.checksum, force: options.force };
     let mut reader = Reader::read_ahead(source.reader, rdb_options)?;
     info.rdb_version = Some(reader.header().version);
@@ -84,6 +86,16 @@ fn open_and_read(
     note_checksum(checksum, info);
     watch.check()?;
     Ok(())
+}
+
+/// Stops the thread that reads ahead once nobody reads on, so that a connection is closed
+/// at once.
+struct Unwanted(Arc<Meter>);
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What of a file concerns keys and databases.
@@ -211,10 +223,11 @@ fn count_templates(
     options: &Options,
     mut templates: Templates,
 ) -> Result<Templates, Stop> {
-    if input.is_stdin() {
+    if !input.can_read_again() {
         return Ok(templates);
     }
     let source = Source::open(input)?;
+    let _unwanted = Unwanted(Arc::clone(&source.meter));
     let rdb_options = offkey_rdb::Options { checksum: false, force: options.force };
     let mut reader = Reader::read_ahead(source.reader, rdb_options)?;
     let mut info = InputInfo::named(String::new());

@@ -21,3 +21,4 @@ pub use report::{
     TypeNum, UnlistedPrefix,
 };
 pub use run::{Cancelled, KeysEnd, Progress, analyze, keys};
+pub use source::{Input, Open, Opened};

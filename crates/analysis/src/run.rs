@@ -1,14 +1,13 @@
 //! From inputs to one report: passes over the inputs, side by side on all cores.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use crate::facts::KeyFacts;
 use crate::input::{self, Observe};
-use crate::source::{self, Input, Meter, Source, SourceError};
+use crate::source::{Input, Meter, Source, SourceError};
 use crate::summary::Summary;
 use crate::{DamagedKey, InputInfo, Options, Report};
 
@@ -34,7 +33,7 @@ impl Progress for () {
     }
 }
 
-/// Analyses `paths` into one merged report.
+/// Analyses `inputs`, such as paths, into one merged report.
 ///
 /// A bad input does not fail the analysis: what could be read of it is counted, its
 /// [`InputInfo::error`] says why it stopped and the report is not `complete`.
@@ -44,15 +43,15 @@ impl Progress for () {
 ///
 /// # Errors
 /// Only [`Cancelled`], if `progress` asked for it.
-pub fn analyze(
-    paths: &[PathBuf],
+pub fn analyze<I: Clone + Into<Input>>(
+    inputs: &[I],
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report, Cancelled> {
-    let inputs = expanded(paths);
+    let inputs = expanded(inputs.iter().cloned().map(Into::into));
     let run = Run { options, progress: Shared::new(progress) };
     let mut summary = run.pass(&inputs, Summary::new(options, run.part_memory(&inputs)))?;
-    let can_read_again = inputs.iter().all(|input| input.as_ref().is_ok_and(|i| !i.is_stdin()));
+    let can_read_again = inputs.iter().all(|input| input.as_ref().is_ok_and(Input::can_read_again));
     if summary.prefixes.is_pruned() && can_read_again {
         let mut again = Summary::new(options, 0);
         std::mem::swap(&mut again.prefixes, &mut summary.prefixes);
@@ -77,12 +76,12 @@ pub struct KeysEnd {
 /// Hands every key of an input to `each`, in the order of the file; damaged ones are told
 /// at the end.
 pub fn keys(
-    path: &Path,
+    input: impl Into<Input>,
     options: &Options,
     each: &mut dyn FnMut(&KeyFacts<'_>) -> ControlFlow<()>,
 ) -> Vec<KeysEnd> {
     let mut ends = Vec::new();
-    for found in expanded(&[path.to_owned()]) {
+    for found in expanded([input.into()]) {
         let mut lister = Lister { each, damaged: Vec::new(), has_enough: false };
         let input = match found {
             Ok(input) => {
@@ -134,12 +133,13 @@ impl Observe for Summary {
 /// An input, or the name of what could not be made into one.
 type Found = Result<Input, (String, SourceError)>;
 
-fn expanded(paths: &[PathBuf]) -> Vec<Found> {
+fn expanded(inputs: impl IntoIterator<Item = Input>) -> Vec<Found> {
     let mut found = Vec::new();
-    for path in paths {
-        match source::expand(path) {
+    for input in inputs {
+        let name = input.name();
+        match input.expand() {
             Ok(inputs) => found.extend(inputs.into_iter().map(Ok)),
-            Err(error) => found.push(Err((Input { path: path.clone() }.name(), error))),
+            Err(error) => found.push(Err((name, error))),
         }
     }
     found

@@ -1,6 +1,7 @@
-//! Inputs: files, folders, standard input, compressed or not; and what else a file may be
-//! that is no RDB.
+//! Inputs: files, folders, standard input and what others open, compressed or not; and what
+//! else a file may be that is no RDB.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Cursor, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -42,32 +43,87 @@ pub(crate) enum SourceError {
     Changed { before: u64, after: u64 },
 }
 
-/// An input to read, after folders were looked into.
+/// Bytes that come from elsewhere than a file, such as a live server or an object store.
+pub trait Open: fmt::Debug + Send + Sync {
+    /// What messages and the report call it.
+    fn name(&self) -> String;
+
+    /// Starts reading at the first byte. Once `stop` is set nobody wants the bytes: a read
+    /// that waits should give up.
+    ///
+    /// # Errors
+    /// It cannot be reached, or refuses.
+    fn open(&self, stop: &Arc<AtomicBool>) -> io::Result<Opened>;
+
+    /// Whether another [`Open::open`] would now give the same bytes.
+    fn can_open_again(&self) -> bool;
+}
+
+/// What [`Open::open`] answers.
+pub struct Opened {
+    /// The bytes. To end before the last of them is an error, not an end.
+    pub reader: Box<dyn Read + Send>,
+    /// How many they are, where that is known.
+    pub len: Option<u64>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+/// An input to read.
 #[derive(Debug, Clone)]
-pub(crate) struct Input {
-    pub(crate) path: PathBuf,
+pub enum Input {
+    /// A file, a folder of files, or `-` for standard input.
+    Path(PathBuf),
+    /// Bytes from elsewhere.
+    Open(Arc<dyn Open>),
+}
+
+impl From<PathBuf> for Input {
+    fn from(path: PathBuf) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl From<&Path> for Input {
+    fn from(path: &Path) -> Self {
+        Self::Path(path.to_owned())
+    }
 }
 
 impl Input {
-    /// Standard input is named `-`.
-    pub(crate) fn is_stdin(&self) -> bool {
-        self.path.as_os_str() == "-"
+    /// Whether it can be read a second time.
+    pub(crate) fn can_read_again(&self) -> bool {
+        match self {
+            Self::Path(path) => path.as_os_str() != "-",
+            Self::Open(open) => open.can_open_again(),
+        }
     }
 
     /// The name as people see it: no control character gets through.
     pub(crate) fn name(&self) -> String {
         let shown =
             |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
-        self.path.to_string_lossy().chars().map(shown).collect()
+        match self {
+            Self::Path(path) => path.to_string_lossy().chars().map(shown).collect(),
+            Self::Open(open) => open.name().chars().map(shown).collect(),
+        }
+    }
+
+    /// Replaces a folder by the RDB files in it: the base file of a multi-part AOF, else
+    /// every `.rdb` file, compressed or not, in the order of names.
+    pub(crate) fn expand(self) -> Result<Vec<Self>, SourceError> {
+        match self {
+            Self::Path(path) if path.is_dir() => expand(&path),
+            input => Ok(vec![input]),
+        }
     }
 }
 
-/// Replaces folders by the RDB files in them: the base file of a multi-part AOF, else every
-/// `.rdb` file, compressed or not, in the order of names.
-pub(crate) fn expand(path: &Path) -> Result<Vec<Input>, SourceError> {
-    if !path.is_dir() {
-        return Ok(vec![Input { path: path.to_owned() }]);
-    }
+fn expand(path: &Path) -> Result<Vec<Input>, SourceError> {
     let entries = std::fs::read_dir(path).map_err(SourceError::Open)?;
     let mut names: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     names.sort();
@@ -82,14 +138,11 @@ pub(crate) fn expand(path: &Path) -> Result<Vec<Input>, SourceError> {
         let base = manifest_base(&text).ok_or_else(|| {
             SourceError::Foreign("the folder's AOF manifest names no base file".to_owned())
         })?;
-        return Ok(vec![Input { path: path.join(base) }]);
+        return Ok(vec![Input::Path(path.join(base))]);
     }
     let ends = [".rdb", ".rdb.gz", ".rdb.zst", ".rdb.lz4", ".rdb.xz"];
-    let inputs: Vec<Input> = names
-        .into_iter()
-        .filter(|name| ends_with(name, &ends))
-        .map(|path| Input { path })
-        .collect();
+    let inputs: Vec<Input> =
+        names.into_iter().filter(|name| ends_with(name, &ends)).map(Input::Path).collect();
     if inputs.is_empty() { Err(SourceError::EmptyFolder) } else { Ok(inputs) }
 }
 
@@ -111,7 +164,7 @@ pub(crate) struct Meter {
     /// Bytes read of the input as it is stored.
     pub(crate) bytes_read: AtomicU64,
     /// Set to make the next read fail.
-    pub(crate) stop: AtomicBool,
+    pub(crate) stop: Arc<AtomicBool>,
 }
 
 struct Metered<R> {
@@ -179,14 +232,22 @@ impl Source {
     /// Opens an input and finds out what it is.
     pub(crate) fn open(input: &Input) -> Result<Self, SourceError> {
         let meter = Arc::new(Meter::default());
-        if input.is_stdin() {
-            let source = Metered { source: io::stdin(), meter: Arc::clone(&meter) };
-            return Self::sniff(source, meter, None, None);
-        }
+        let path = match input {
+            Input::Path(path) if path.as_os_str() == "-" => {
+                let source = Metered { source: io::stdin(), meter: Arc::clone(&meter) };
+                return Self::sniff(source, meter, None, None);
+            }
+            Input::Path(path) => path,
+            Input::Open(open) => {
+                let Opened { reader, len } = open.open(&meter.stop).map_err(SourceError::Open)?;
+                let source = Metered { source: reader, meter: Arc::clone(&meter) };
+                return Self::sniff(source, meter, len, None);
+            }
+        };
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(O_NONBLOCK)
-            .open(&input.path)
+            .open(path)
             .map_err(SourceError::Open)?;
         let metadata = file.metadata().map_err(SourceError::Open)?;
         if !metadata.is_file() {
@@ -358,7 +419,7 @@ mod tests {
 
     #[test]
     fn control_characters_of_a_path_are_escaped() {
-        let input = Input { path: PathBuf::from("a\nb\x1b[1m.rdb") };
+        let input = Input::Path(PathBuf::from("a\nb\x1b[1m.rdb"));
         assert_eq!(input.name(), "a\\nb\\u{1b}[1m.rdb");
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn run(args: &KeysArgs, now_ms: i64) -> anyhow::Result<Outcome> {
     let mut lines = Lines::new(Output::open(args.output.as_deref())?);
     let mut outcome = Outcome::Complete;
     for file in &args.files {
-        let ends = offkey_analysis::keys(file, &options, &mut |facts| {
+        let ends = offkey_analysis::keys(file.clone(), &options, &mut |facts| {
             render::key_line(&mut lines.batch, facts);
             if lines.batch.len() < BATCH_LEN { ControlFlow::Continue(()) } else { lines.flush() }
         });

@@ -10,9 +10,17 @@ use crate::store::StoreError;
 pub(crate) enum ApiError {
     /// The gateway does not know who is calling.
     NotAuthentic(String),
+    /// The token is not one of ours.
+    InvalidToken,
+    TokenExpired,
+    /// The request is neither signed nor has it a token.
+    NoToken,
+    /// The caller's role does not allow it.
+    NotPermitted,
     /// The gateway knows no such path.
     NotPublished,
     BodyTooLong,
+    BodyTooSlow,
     Throttled,
     InvalidProjectId,
     /// The caller may not use the project, whether there is one or not.
@@ -61,6 +69,14 @@ impl ApiError {
                 let text = format!("Invalid {name} parameter in the request.");
                 return (StatusCode::BAD_REQUEST, "DCS.4063", text);
             }
+            Self::InvalidToken => (StatusCode::UNAUTHORIZED, "DCS.1001", "Invalid token."),
+            Self::TokenExpired => (StatusCode::UNAUTHORIZED, "DCS.1002", "Token expired."),
+            Self::NoToken => (StatusCode::UNAUTHORIZED, "DCS.1003", "No token in the request."),
+            Self::NotPermitted => (
+                StatusCode::FORBIDDEN,
+                "DCS.2003",
+                "This role does not have the permission to perform this operation.",
+            ),
             Self::NotPublished => (
                 StatusCode::NOT_FOUND,
                 "APIGW.0101",
@@ -68,6 +84,9 @@ impl ApiError {
             ),
             Self::BodyTooLong => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "APIGW.0201", "Request entity too large.")
+            }
+            Self::BodyTooSlow => {
+                (StatusCode::REQUEST_TIMEOUT, "APIGW.0201", "Request entity takes too long.")
             }
             Self::Throttled => (
                 StatusCode::TOO_MANY_REQUESTS,

@@ -7,6 +7,7 @@ pub(crate) mod key_analysis;
 pub(crate) mod projects;
 mod query;
 mod scope;
+pub(crate) mod tokens;
 mod wire;
 
 use std::time::Instant;
