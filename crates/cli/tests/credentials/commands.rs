@@ -191,12 +191,12 @@ fn secret_key_of_ones_own_comes_by_stdin_or_file() {
     assert_eq!(server.asks(&piped, PROJECT), 200);
 
     fs::write(folder.path("empty"), "\n").unwrap();
-    fs::write(folder.path("two"), "two words").unwrap();
+    fs::write(folder.path("two"), "two\nlines").unwrap();
     for (args, part) in [
         (["--project", PROJECT, "--ak", "FILED", "--role", "read"], "with this access key id"),
         (["--project", PROJECT, "--ak", "a/b", "--role", "read"], "1 to 128 letters"),
         (["--project", PROJECT, "--ak", "A", "--sk-file", "empty"], "there is nothing in empty"),
-        (["--project", PROJECT, "--ak", "A", "--sk-file", "two"], "visible ASCII"),
+        (["--project", PROJECT, "--ak", "A", "--sk-file", "two"], "one line of ASCII"),
         (["--project", PROJECT, "--ak", "A", "--sk-file", "none"], "cannot read none"),
         (["--project", "00", "--ak", "A", "--role", "read"], "no such project: 00"),
         (["--project", PROJECT, "--ak", "A", "--role", "root"], "read, analyse or admin expected"),

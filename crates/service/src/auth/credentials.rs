@@ -237,8 +237,8 @@ impl CredentialStore {
         if !ids::is_access_key(ak) {
             return Err(CredentialError::Unusable("an ak is 1 to 128 letters, digits, - or _"));
         }
-        if sk.expose().is_empty() || !sk.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(CredentialError::Unusable("an sk is visible ASCII without spaces"));
+        if sk.expose().is_empty() || sk.expose().bytes().any(|byte| !matches!(byte, b' '..=b'~')) {
+            return Err(CredentialError::Unusable("an sk is one line of ASCII"));
         }
         if projects.is_empty() || !projects.iter().all(|id| ids::is_project_id(id)) {
             return Err(CredentialError::Unusable("a project has 32 hexadecimal digits"));
