@@ -151,6 +151,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
         tls: None,
         limits: Limits::default(),
         data_dir: data_dir.to_owned(),
+        database: None,
         credential_key_file: None,
         keyring: None,
         workers: 1,
