@@ -7,6 +7,7 @@ mod config;
 mod credential;
 mod demo;
 mod inspect;
+mod interrupt;
 mod keys;
 mod output;
 mod progress;
