@@ -1,5 +1,5 @@
 //! Analyses in pieces give the bytes that one analysis gives, whatever the grouping.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
