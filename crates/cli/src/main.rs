@@ -5,6 +5,7 @@ mod analyze;
 mod args;
 mod demo;
 mod inspect;
+mod interrupt;
 mod keys;
 mod output;
 mod progress;
