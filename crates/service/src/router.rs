@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::App;
-use crate::api::{self, backups, instances, key_analysis, projects, tokens};
+use crate::api::{self, backups, health, instances, key_analysis, projects, tokens};
 use crate::auth::{self, Caller};
 use crate::config::Permission::{self, Analyse, Read};
 
@@ -68,6 +68,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(api::method_not_allowed)
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::authenticate))
         .route("/v3/auth/tokens", post(tokens::create).fallback(api::method_not_allowed))
+        .route("/healthz", get(health::show).fallback(api::method_not_allowed))
         .fallback(api::unknown_path)
         // Bodies are limited where they are read.
         .layer(DefaultBodyLimit::disable())

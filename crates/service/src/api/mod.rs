@@ -2,6 +2,7 @@
 
 pub(crate) mod backups;
 mod error;
+pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod key_analysis;
 pub(crate) mod projects;
