@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod aggregate;
+mod batch;
 mod facts;
 mod input;
 pub mod memory;
