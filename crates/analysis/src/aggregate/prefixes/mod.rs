@@ -1,0 +1,186 @@
+//! Keys and bytes under each prefix, per type, in bounded memory.
+//!
+//! The rule is RDR's, which the DCS API shows: digits count as `0`, every part of a key
+//! before a separator is a prefix without its trailing separators, a key without any is its
+//! own prefix.
+//!
+//! Prefixes form a tree: `a:b` hangs under `a` by its segment `:b`, so that a name of many
+//! levels costs no more than its length. When the tree outgrows its bound, each type keeps
+//! the prefixes that lead it by number or by bytes. What was dropped may come again and is
+//! then counted from zero; [`Floor`] says how much it can have lost at most. Parents never
+//! count less than their children, so what is kept is always a whole tree.
+
+mod recent;
+mod rule;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub(crate) use rule::Rule;
+pub(crate) use tree::Floor;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use offkey_rdb::ObjectType;
+
+use crate::facts::KeyFacts;
+use recent::{Folded, Recent};
+use tree::{Node, ROOT, Tree};
+
+/// The floors of a table's types, while a second pass counts.
+#[derive(Debug)]
+pub(crate) struct Floors(Vec<Floor>);
+
+/// The prefixes seen, with their numbers and bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Prefixes {
+    rule: Rule,
+    /// Bytes the tree may take.
+    memory_max: usize,
+    tree: Tree,
+    /// The key at hand, its digits folded.
+    folded: Vec<u8>,
+    recent: Recent,
+}
+
+/// A prefix as a report shows it; prefixes of a type are in the order of their texts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Prefix {
+    pub(crate) object_type: ObjectType,
+    /// First bytes of the text, at most [`Prefix::TEXT_LEN_MAX`].
+    pub(crate) text: Vec<u8>,
+    /// Length of the whole text.
+    pub(crate) text_len: u64,
+    pub(crate) key_count: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Prefix {
+    /// Bytes of a prefix that a report shows.
+    pub(crate) const TEXT_LEN_MAX: usize = 1 << 10;
+}
+
+/// By what prefixes are ranked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RankBy {
+    KeyCount,
+    Bytes,
+}
+
+impl Prefixes {
+    pub(crate) fn new(rule: Rule, memory_max: usize) -> Self {
+        let (tree, folded, recent) = (Tree::default(), Vec::new(), Recent::default());
+        Self { rule, memory_max, tree, folded, recent }
+    }
+
+    #[inline]
+    pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
+        let type_at = self.tree.type_at(facts.object_type);
+        let folded = self.rule.may_recall().then(|| Folded::new(facts.key, &self.rule)).flatten();
+        match folded.as_ref().and_then(|folded| self.recent.path(folded, type_at)) {
+            Some(path) => path.iter().for_each(|at| self.tree.add(*at, 1, facts.size)),
+            None => self.observe_new(facts, type_at, folded.as_ref()),
+        }
+    }
+
+    /// Observes a key unlike those of late.
+    fn observe_new(&mut self, facts: &KeyFacts<'_>, type_at: u16, recall_as: Option<&Folded>) {
+        let Self { rule, memory_max, tree, folded, recent } = self;
+        let mut path = recall_as.and_then(|folded| recent.renew(folded, type_at));
+        let (mut parent, mut level) = (ROOT, 0);
+        rule.cut(facts.key, folded, |text, segment_at| {
+            let segment = text.get(segment_at..).unwrap_or_default();
+            let Some(at) = tree.place_at_level(level, parent, type_at, segment) else {
+                return false;
+            };
+            tree.add(at, 1, facts.size);
+            if let Some(path) = &mut path {
+                path.push(at);
+            }
+            (parent, level) = (at, level + 1);
+            true
+        });
+        if tree.memory() > *memory_max {
+            tree.prune();
+            recent.forget();
+        }
+    }
+
+    /// Adds what `other` counted.
+    pub(crate) fn merge(&mut self, other: &Prefixes) {
+        self.tree.merge(&other.tree);
+        if self.tree.memory() > self.memory_max {
+            self.tree.prune();
+            self.recent.forget();
+        }
+    }
+
+    /// Gives the table another bound.
+    pub(crate) fn set_memory_max(&mut self, memory_max: usize) {
+        self.memory_max = memory_max;
+    }
+
+    /// Tells whether prefixes were dropped, so that counts are too low by up to the floors.
+    pub(crate) fn is_pruned(&self) -> bool {
+        self.tree.floors.iter().any(|floor| *floor != Floor::default())
+    }
+
+    /// Makes this the table of a second pass, which counts the prefixes at hand and no
+    /// others; answers what the others can have.
+    pub(crate) fn freeze(&mut self) -> Floors {
+        self.tree.is_frozen = true;
+        for node in &mut self.tree.nodes {
+            (node.key_count, node.bytes) = (0, 0);
+        }
+        let types = self.tree.types.len();
+        Floors(std::mem::replace(&mut self.tree.floors, vec![Floor::default(); types]))
+    }
+
+    /// Ends a second pass.
+    pub(crate) fn set_floors(&mut self, floors: Floors) {
+        self.tree.floors = floors.0;
+    }
+
+    /// Tells whether the counts are those of a second pass, and so exact.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.tree.is_frozen
+    }
+
+    /// The types that have prefixes, with what a prefix not at hand can have at most.
+    pub(crate) fn floors(&self) -> impl Iterator<Item = (ObjectType, Floor)> {
+        self.tree.types.iter().copied().zip(self.tree.floors.iter().copied())
+    }
+
+    /// The `limit` leading prefixes of a type, best first; ties by the other measure, then
+    /// by text.
+    pub(crate) fn leading(
+        &self,
+        object_type: ObjectType,
+        rank_by: RankBy,
+        limit: usize,
+    ) -> Vec<Prefix> {
+        let rank = |node: &Node| match rank_by {
+            RankBy::KeyCount => (node.key_count, node.bytes),
+            RankBy::Bytes => (node.bytes, node.key_count),
+        };
+        let tree = &self.tree;
+        let of_type = |node: &&Node| {
+            tree.types.get(usize::from(node.type_at)) == Some(&object_type) && node.key_count > 0
+        };
+        // Worst on top. A text can be much longer than what the table holds of it, so that
+        // no more are made than are listed.
+        let mut leading: BinaryHeap<(Reverse<(u64, u64)>, Prefix)> = BinaryHeap::new();
+        for node in tree.nodes.iter().filter(of_type) {
+            let is_full = leading.len() >= limit;
+            if is_full && leading.peek().is_none_or(|(worst, _)| rank(node) < worst.0) {
+                continue;
+            }
+            leading.push((Reverse(rank(node)), tree.prefix(node, object_type)));
+            if is_full {
+                leading.pop();
+            }
+        }
+        leading.into_sorted_vec().into_iter().map(|(_, prefix)| prefix).collect()
+    }
+}
