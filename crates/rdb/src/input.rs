@@ -288,7 +288,7 @@ impl<B: Blocks> Input<B> {
     fn next_block(&mut self) -> Result<(), Error> {
         self.check_late();
         let used = mem::replace(&mut self.spare, Block::none());
-        let mut next = self.blocks.next_block(used).map_err(|e| Error::io(self.at(), e))?;
+        let mut next = self.blocks.next_block(used).map_err(|e| Error::from_io(self.at(), e))?;
         if next.data().is_empty() {
             self.ended = true;
             return Ok(());

@@ -97,7 +97,7 @@ impl Tree {
     }
 
     #[inline]
-    fn segment(&self, node: &Node) -> &[u8] {
+    pub(super) fn segment(&self, node: &Node) -> &[u8] {
         segment_of(&self.text, node)
     }
 
@@ -129,7 +129,7 @@ impl Tree {
 
     /// Finds the node of a segment under `parent`, or makes one unless the table is frozen.
     #[inline]
-    fn place(&mut self, parent: u32, type_at: u16, segment: &[u8]) -> Option<u32> {
+    pub(super) fn place(&mut self, parent: u32, type_at: u16, segment: &[u8]) -> Option<u32> {
         let hash = self.hasher.hash_one((parent, type_at, segment));
         let Self { nodes, text, index, hasher, .. } = self;
         let node_at = |at: u32| usize::try_from(at).ok().and_then(|at| nodes.get(at));
