@@ -122,7 +122,7 @@ impl Connection {
         let sent = match &mut self.stream {
             Stream::Plain(stream) => stream.write_all(&bytes),
             // The handshake happens here; its reads may wait for longer than a tick.
-            Stream::Tls(stream) => write_tls(stream, &bytes, self.timeouts.read, &self.stop),
+            Stream::Tls(stream) => write_tls(stream, &bytes, self.timeouts.connect, &self.stop),
         };
         sent.map_err(|error| self.broken(&error))
     }
@@ -280,21 +280,19 @@ impl Connection {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(self.error(ErrorKind::Stopped, "stopped"));
             }
-            let result = self.read_once(buf);
-            let waited = since.elapsed();
-            match result {
-                Ok(len) => {
-                    self.patience = self.patience.saturating_sub(waited);
-                    return Ok(len);
-                }
-                Err(error) if is_tick(&error) => {}
-                Err(error) => return Err(self.broken(&error)),
-            }
-            if waited >= self.patience {
+            if since.elapsed() >= self.patience {
                 let timeout = self.timeouts.read.as_secs_f32();
                 return Err(
                     self.error(ErrorKind::TimedOut, &format!("too little came for {timeout} s"))
                 );
+            }
+            match self.read_once(buf) {
+                Ok(len) => {
+                    self.patience = self.patience.saturating_sub(since.elapsed());
+                    return Ok(len);
+                }
+                Err(error) if is_tick(&error) => {}
+                Err(error) => return Err(self.broken(&error)),
             }
         }
     }
@@ -413,7 +411,10 @@ fn write_tls(
             Err(error) => return Err(error),
         }
         if stop.load(Ordering::Relaxed) || since.elapsed() > timeout {
-            return Err(io::Error::other("no TLS session came about in time"));
+            return Err(io::Error::other(format!(
+                "no TLS session came about in {} s; use redis:// if the server has no TLS",
+                timeout.as_secs_f32()
+            )));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use offkey_analysis::{Open, Opened};
+use offkey_analysis::{InputInfo, Open, Opened};
 use tempfile::NamedTempFile;
 
 use super::payload::Payload;
@@ -57,15 +57,19 @@ impl LiveNode {
         Self { folder: Some(folder.to_owned()), ..self }
     }
 
-    /// Gives the stored data, which is safe on the disk, its name. To be called after the
-    /// analysis has found it sound; without this call the file vanishes with the node.
+    /// Gives the stored data, which is safe on the disk, its name, if the analysis has read
+    /// it to its end and found its checksum right: `checked` is what it said. Without this
+    /// call the file vanishes with the node.
     ///
     /// # Errors
-    /// Not all of the data is there, or the file cannot be renamed.
-    pub fn persist(&self, target: &Path) -> Result<(), Error> {
+    /// The data is not whole or not sound, or the file cannot be renamed.
+    pub fn persist(&self, target: &Path, checked: &InputInfo) -> Result<(), Error> {
         let failed = |why: String| {
             Error::new(ErrorKind::Local, format!("{}: not stored: {why}", target.display()))
         };
+        if let Some(error) = &checked.error {
+            return Err(failed(error.clone()));
+        }
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         let kept = kept.ok_or_else(|| failed("the data is not whole".to_owned()))?;
         kept.persist(target).map_err(|error| failed(error.error.to_string()))?;
