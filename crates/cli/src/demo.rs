@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use offkey_analysis::Report;
+use offkey_render::name::Text;
 use offkey_service::{
-    AnalysisConfig, Config, Credential, Instance, Integers, Node, Project, Role, Secret, Signer,
-    Unsigned,
+    AnalysisConfig, Config, Credential, Instance, Integers, Limits, Node, Permission, Project,
+    Role, Secret, Signer, Unsigned,
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -20,7 +21,7 @@ use tracing_subscriber::filter::LevelFilter;
 use uuid::{Uuid, uuid};
 
 use crate::Outcome;
-use crate::render::{self, Style, Text};
+use crate::render::{self, Style};
 use crate::serve::{self, Told};
 
 /// A shop's data, written by a real Redis.
@@ -147,7 +148,13 @@ fn lay_out(folder: &Path, files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
 fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Config {
     Config {
         listen: ([127, 0, 0, 1], port).into(),
+        allow_plain_http: false,
+        tls: None,
+        limits: Limits::default(),
         data_dir: data_dir.to_owned(),
+        database: None,
+        credential_key_file: None,
+        keyring: None,
         workers: 1,
         integers: Integers::default(),
         analysis: AnalysisConfig::default(),
@@ -156,6 +163,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
             ak: signer.ak.clone(),
             sk: signer.sk.clone(),
             projects: vec![PROJECT_ID.to_owned()],
+            role: Permission::Admin,
         }],
         instances: vec![Instance {
             id: INSTANCE_ID,

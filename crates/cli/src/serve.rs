@@ -19,7 +19,7 @@ pub(crate) struct Told {
 }
 
 pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
-    let config = Config::load(config)?;
+    let config = crate::config::load(config)?;
     log(LevelFilter::INFO);
     let runtime = Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {

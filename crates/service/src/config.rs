@@ -1,15 +1,19 @@
 //! The configuration file: who may call, what there is to analyse, and where it is.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
+use crate::auth::Keyring;
 use crate::ids;
+use crate::secret::Secret;
 use crate::settings::AnalysisConfig;
+use crate::store::Location;
 
 /// What `offkey.toml` says; `offkey.example.toml` explains every key.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,8 +22,27 @@ pub struct Config {
     /// Address and port the API listens on; port 0 takes a free one.
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
-    /// Folder of the task database.
+    /// Whether plain HTTP may be spoken on an address that other machines reach.
+    #[serde(default)]
+    pub allow_plain_http: bool,
+    /// Certificate and key; without them the API speaks plain HTTP.
+    #[serde(default)]
+    pub tls: Option<TlsConfig>,
+    /// What a client may ask for at most.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Folder of the service's own files, among them the databases unless `database` is set.
     pub data_dir: PathBuf,
+    /// URL of a PostgreSQL database, which any number of processes can share; without it,
+    /// SQLite in the data folder.
+    #[serde(default)]
+    pub database: Option<Secret>,
+    /// File with the keys that encrypt the credential store.
+    #[serde(default)]
+    pub credential_key_file: Option<PathBuf>,
+    /// These keys; the caller of [`crate::start`] knows where else they may come from.
+    #[serde(skip)]
+    pub keyring: Option<Keyring>,
     /// Analyses that run at the same time; 0 leaves every task waiting.
     #[serde(default = "default_workers")]
     pub workers: usize,
@@ -31,7 +54,8 @@ pub struct Config {
     pub analysis: AnalysisConfig,
     /// Projects: each instance belongs to one.
     pub projects: Vec<Project>,
-    /// Access keys.
+    /// Access keys, besides those of the credential store.
+    #[serde(default)]
     pub credentials: Vec<Credential>,
     /// Instances with their nodes.
     #[serde(default)]
@@ -49,6 +73,32 @@ pub enum Integers {
     ByUserAgent,
     /// Saturated.
     AlwaysSaturate,
+}
+
+/// Files of the server's certificate, in PEM. They are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate, followed by those of the authorities that lead to a root.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// What a client may ask for at most.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Open connections; more have to wait.
+    pub connections: NonZeroU32,
+    /// How long the head of a request may take, and how long a connection may idle.
+    pub header_seconds: NonZeroU32,
+    /// How long the body of a request may take.
+    pub body_seconds: NonZeroU32,
+    /// How long a client may take nothing of an answer.
+    pub write_seconds: NonZeroU32,
+    /// Requests of one access key, on average; as many may come at once.
+    pub requests_per_second: NonZeroU32,
 }
 
 /// A project, the tenant of the API.
@@ -71,12 +121,23 @@ pub struct Credential {
     pub sk: Secret,
     /// Projects it may use.
     pub projects: Vec<String>,
+    /// What it may do there.
+    #[serde(default)]
+    pub role: Permission,
 }
 
-/// Text that must not be printed.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
+/// What a caller may do; each includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Permission {
+    /// Look at instances, backups, tasks and reports.
+    Read,
+    /// Create and delete analyses.
+    #[default]
+    Analyse,
+    /// Everything.
+    Admin,
+}
 
 /// A Redis or Valkey instance whose backups can be analysed.
 #[derive(Debug, Clone, Deserialize)]
@@ -152,10 +213,15 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let failed = |reason: String| ConfigError { file: path.display().to_string(), reason };
         let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        let text = Zeroizing::new(text);
         let mut config: Self =
-            toml::from_str(&text).map_err(|error| failed(error.to_string().trim().to_owned()))?;
+            toml::from_str(&text).map_err(|error| failed(located(&text, &error)))?;
         if let Some(folder) = path.parent() {
             config.data_dir = folder.join(&config.data_dir);
+            let tls = config.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
+            for file in tls.chain(&mut config.credential_key_file) {
+                *file = folder.join(&*file);
+            }
             for node in config.instances.iter_mut().flat_map(|instance| &mut instance.nodes) {
                 node.backups = folder.join(&node.backups);
             }
@@ -167,6 +233,20 @@ impl Config {
     /// Checks what the types cannot say: ids are well formed, unique and lead somewhere.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.analysis.check().map_err(|error| format!("analysis.{error}"))?;
+        if let Some(url) = &self.database
+            && !["postgres://", "postgresql://"]
+                .iter()
+                .any(|scheme| url.expose().starts_with(scheme))
+        {
+            return Err("database is no URL that begins with postgres://".to_owned());
+        }
+        if self.tls.is_none() && !self.listen.ip().is_loopback() && !self.allow_plain_http {
+            return Err(format!(
+                "plain HTTP on an address that other machines reach: set [tls], or \
+                 allow_plain_http = true behind a proxy: {}",
+                self.listen
+            ));
+        }
         let mut seen = HashSet::new();
         let mut once = |what: &str, id: &str| {
             seen.insert((what.to_owned(), id.to_owned()))
@@ -184,7 +264,7 @@ impl Config {
         }
         let known = |id: &String| self.projects.iter().any(|project| project.id == *id);
         for credential in &self.credentials {
-            if !ids::is_access_key(&credential.ak) || credential.sk.0.is_empty() {
+            if !ids::is_access_key(&credential.ak) || credential.sk.expose().is_empty() {
                 return Err(format!("credential without a usable ak and sk: {}", credential.ak));
             }
             once("credential", &credential.ak)?;
@@ -217,6 +297,50 @@ impl Config {
     }
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        let limit = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Self {
+            connections: limit(1000),
+            header_seconds: limit(10),
+            body_seconds: limit(60),
+            write_seconds: limit(60),
+            requests_per_second: limit(500),
+        }
+    }
+}
+
+impl Permission {
+    /// From the least to the most.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Analyse, Self::Admin];
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Analyse => "analyse",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The permission with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|permission| permission.name() == name)
+    }
+}
+
+impl Config {
+    /// Where the database is.
+    pub(crate) fn location(&self) -> Location {
+        match &self.database {
+            None => Location::Sqlite(self.data_dir.join("tasks.sqlite")),
+            Some(url) => Location::Postgres(url.clone()),
+        }
+    }
+}
+
 impl Instance {
     /// Whether the offline key analysis knows its engine: Redis 4.0 and up, and Valkey.
     pub(crate) fn supports_key_analysis(&self) -> bool {
@@ -246,24 +370,12 @@ impl Instance {
     }
 }
 
-impl Secret {
-    /// Wraps `text`.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
+/// What is wrong with a configuration, and where. The text that the parser would quote may
+/// hold a secret.
+fn located(text: &str, error: &toml::de::Error) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+    format!("line {line}: {}", error.message().trim())
 }
 
 fn default_listen() -> SocketAddr {
@@ -309,8 +421,25 @@ mod tests {
         assert_eq!(config.listen, default_listen());
         assert_eq!(config.analysis, AnalysisConfig::default());
         assert_eq!(config.integers, Integers::default());
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.credentials[0].role, Permission::default());
         assert_eq!(config.instances.len(), 2);
         assert!(config.instances[0].nodes[0].backups.starts_with(path.parent().unwrap()));
+    }
+
+    #[test]
+    fn every_setting_of_the_example_is_one() {
+        let text = include_str!("../../../offkey.example.toml");
+        let setting =
+            |line: &&str| line.strip_prefix('#').is_some_and(|line| !line.starts_with([' ', '\n']));
+        let all: String = text
+            .lines()
+            .map(|line| if setting(&line) { &line[1..] } else { line })
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let config = checked(&all).unwrap();
+        assert_eq!(config.limits, Limits::default());
+        assert!(config.tls.is_some() && config.credential_key_file.is_some());
     }
 
     #[test]
@@ -333,10 +462,29 @@ mod tests {
     }
 
     #[test]
-    fn secret_is_not_printed() {
-        let credential =
-            Credential { ak: "AK".to_owned(), sk: Secret::new("canary"), projects: vec![] };
-        assert!(!format!("{credential:?}").contains("canary"));
+    fn errors_quote_no_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("offkey.toml");
+        for line in ["sk = \"canary", "sk = canary", "sk = [\"canary\"]", "sk = \"canary\" x"] {
+            std::fs::write(&path, format!("[[credentials]]\nak = \"AK\"\n{line}\n")).unwrap();
+            let error = Config::load(&path).unwrap_err().to_string();
+            assert!(error.contains("line ") && !error.contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn plain_http_stays_on_this_machine_unless_asked_for() {
+        let with = |lines: &str| checked(&format!("data_dir = \"d\"\n{lines}\n{PROJECT}"));
+        for address in ["127.0.0.1:80", "127.9.9.9:80", "[::1]:80"] {
+            assert!(with(&format!("listen = \"{address}\"")).is_ok(), "{address}");
+        }
+        for address in ["0.0.0.0:80", "192.0.2.1:80", "[::]:80", "[::ffff:127.0.0.1]:80"] {
+            let listen = format!("listen = \"{address}\"");
+            assert!(with(&listen).unwrap_err().starts_with("plain HTTP"), "{address}");
+            assert!(with(&format!("{listen}\nallow_plain_http = true")).is_ok());
+            let tls = "tls = { certificate = \"c.pem\", key = \"k.pem\" }";
+            assert!(with(&format!("{listen}\n{tls}")).is_ok());
+        }
     }
 
     #[test]

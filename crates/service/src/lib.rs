@@ -1,4 +1,4 @@
-//! The self-hosted service: the DCS offline key analysis API over one SQLite file.
+//! The self-hosted service: the DCS offline key analysis API over one database.
 //!
 //! ```text
 //! request -> finish (request id, error body) -> authenticate -> handler -> task store
@@ -14,33 +14,41 @@ mod backups;
 mod config;
 mod ids;
 mod router;
+mod secret;
+mod server;
 mod settings;
+mod store;
 mod tasks;
+mod tls;
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub use crate::auth::{Signer, Unsigned};
-pub use crate::config::{
-    Config, ConfigError, Credential, Instance, Integers, Node, Project, Role, Secret,
+pub use crate::auth::{
+    CredentialError, CredentialStore, Keyring, Listed, NewCredential, Signer, Unsigned, token,
 };
+pub use crate::config::{
+    Config, ConfigError, Credential, Instance, Integers, Limits, Node, Permission, Project, Role,
+    TlsConfig,
+};
+pub use crate::router::routes;
+pub use crate::secret::Secret;
 pub use crate::settings::{AnalysisConfig, Size};
 
-use crate::auth::{ConnectionId, ReplayGuard};
-use crate::tasks::{Store, StoreError, Tasks};
+use crate::auth::{Credentials, ReplayGuard, Throttle};
+use crate::store::{Location, Store, StoreError};
+use crate::tasks::Tasks;
+use crate::tls::Tls;
 
 /// How long open requests may take once the service stops.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -53,11 +61,11 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 pub struct Running {
     addr: SocketAddr,
     stop: watch::Sender<bool>,
-    server: JoinHandle<io::Result<()>>,
+    server: JoinHandle<()>,
     workers: Vec<JoinHandle<()>>,
     store: Store,
-    /// Held for as long as the database is used.
-    _lock: File,
+    /// Held for as long as a database in the data folder is used.
+    _lock: Option<File>,
 }
 
 /// The service could not be started.
@@ -80,6 +88,12 @@ pub enum StartError {
     /// The database cannot be opened or is not ours.
     #[error("{0}")]
     Store(String),
+    /// The credential store cannot be opened.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
+    /// The certificate cannot be used.
+    #[error("{0}")]
+    Tls(String),
     /// The address cannot be listened on.
     #[error("cannot listen on {listen}: {error}")]
     Listen {
@@ -96,10 +110,11 @@ struct App {
     integers: Integers,
     analysis: AnalysisConfig,
     projects: Vec<Project>,
-    credentials: Vec<Arc<Credential>>,
+    credentials: Credentials,
     instances: Vec<Arc<Instance>>,
     tasks: Tasks,
     replay: ReplayGuard,
+    throttle: Throttle,
 }
 
 /// Starts the service: it answers when this returns. Tasks that another process left running
@@ -109,10 +124,20 @@ struct App {
 /// The configuration, data folder, database or address cannot be used.
 pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
     config.check().map_err(StartError::Config)?;
-    let lock = lock(&config)?;
+    make_data_dir(&config.data_dir)?;
     let failed = |error: StoreError| StartError::Store(error.to_string());
-    let store = Store::open(&config.data_dir.join("tasks.sqlite")).await.map_err(failed)?;
-    store.end_leases().await.map_err(failed)?;
+    let location = config.location();
+    let lock = match location {
+        Location::Sqlite(_) => Some(lock(&config.data_dir)?),
+        Location::Postgres(_) => None,
+    };
+    let store = Store::open(&location).await.map_err(failed)?;
+    if lock.is_some() {
+        store.end_leases().await.map_err(failed)?;
+    }
+    let credentials =
+        Credentials::open(&config.data_dir, config.credentials, config.keyring).await?;
+    let tls = config.tls.map(Tls::open).transpose().map_err(StartError::Tls)?.map(Arc::new);
     let listening = async {
         let listener = TcpListener::bind(config.listen).await?;
         let addr = listener.local_addr()?;
@@ -126,24 +151,21 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         integers: config.integers,
         analysis: config.analysis,
         projects: config.projects,
-        credentials: config.credentials.into_iter().map(Arc::new).collect(),
+        credentials,
         instances: config.instances.into_iter().map(Arc::new).collect(),
         tasks: Tasks { store: store.clone(), added: Notify::new(), deleted: Notify::new() },
         replay: ReplayGuard::default(),
+        throttle: Throttle::new(&config.limits),
     });
     let (stop, stopped) = watch::channel(false);
     let workers = (0..config.workers)
         .map(|_| tokio::spawn(tasks::work(Arc::clone(&app), stopped.clone())))
         .collect();
-    let service = router::router(app).into_make_service_with_connect_info::<ConnectionId>();
-    let mut until = stopped;
-    let server = axum::serve(listener, service)
-        .with_graceful_shutdown(async move {
-            // An error says that the sender is gone, and with it the service.
-            let _ = until.changed().await;
-        })
-        .into_future();
-    let server = tokio::spawn(server);
+    if let Some(tls) = &tls {
+        tokio::spawn(Arc::clone(tls).follow(stopped.clone()));
+    }
+    let router = router::router(app);
+    let server = tokio::spawn(server::serve(listener, tls, router, config.limits, stopped));
     tracing::info!(%addr, "listening");
     Ok(Running { addr, stop, server, workers, store, _lock: lock })
 }
@@ -172,22 +194,25 @@ impl Running {
     }
 }
 
-impl Connected<IncomingStream<'_, TcpListener>> for ConnectionId {
-    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        Self(LAST.fetch_add(1, Ordering::Relaxed))
-    }
+/// Makes the data folder, closed to others as key names may be personal.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_data_dir(path: &Path) -> Result<(), StartError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| StartError::DataDir { path: path.to_owned(), error })
 }
 
-/// Makes the data folder, closed to others as key names may be personal, and locks it.
-fn lock(config: &Config) -> Result<File, StartError> {
-    let path = &config.data_dir;
-    let failed = |error| StartError::DataDir { path: path.clone(), error };
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+/// Locks the data folder: a database in it has one process.
+fn lock(path: &Path) -> Result<File, StartError> {
+    let failed = |error| StartError::DataDir { path: path.to_owned(), error };
     let file = File::create(path.join("lock")).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::InUse(path.clone())),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse(path.to_owned())),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }

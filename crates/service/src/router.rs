@@ -3,39 +3,73 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::routing::{MethodRouter, delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::App;
-use crate::api::{self, backups, instances, key_analysis, projects};
-use crate::auth;
+use crate::api::{self, backups, instances, key_analysis, projects, tokens};
+use crate::auth::{self, Caller};
+use crate::config::Permission::{self, Analyse, Read};
 
-/// The service as one tower service: signatures are verified before a handler is reached.
+/// A method of a path.
+struct Route {
+    method: &'static str,
+    path: &'static str,
+    /// What a caller must be permitted.
+    needs: Permission,
+    handler: fn() -> MethodRouter<Arc<App>>,
+}
+
+macro_rules! routes {
+    ($($method:literal $path:expr, $needs:expr, $handler:expr;)*) => {
+        &[$(Route { method: $method, path: $path, needs: $needs, handler: || $handler }),*]
+    };
+}
+
+macro_rules! instance {
+    ($rest:literal) => {
+        concat!("/v2/{project_id}/instances/{instance_id}", $rest)
+    };
+}
+
+/// Every route that takes a signature or a token.
+const ROUTES: &[Route] = routes![
+    "GET" "/v3/projects", Read, get(projects::list);
+    "GET" "/v2/{project_id}/instances", Read, get(instances::list);
+    "GET" instance!(""), Read, get(instances::show);
+    "GET" "/v2/{project_id}/instance/{instance_id}/groups", Read, get(instances::groups);
+    "GET" instance!("/logical-nodes"), Read, get(instances::logical_nodes);
+    "GET" instance!("/backups"), Read, get(backups::list);
+    "GET" instance!("/offline/key-analysis"), Read, get(key_analysis::list);
+    "POST" instance!("/offline/key-analysis"), Analyse, post(key_analysis::create);
+    "GET" instance!("/offline/key-analysis/{task_id}"), Read, get(key_analysis::show);
+    "DELETE" instance!("/offline/key-analysis/{task_id}"), Analyse, delete(key_analysis::delete);
+    "GET" instance!("/offline/key-analysis/{task_id}/nodes"), Read, get(key_analysis::nodes);
+    "GET" instance!("/offline/key-analysis/{task_id}/report"), Read, get(key_analysis::report);
+];
+
+/// Method, path and needed permission of every route that takes a signature or a token.
+pub fn routes() -> impl Iterator<Item = (&'static str, &'static str, Permission)> {
+    ROUTES.iter().map(|route| (route.method, route.path, route.needs))
+}
+
+/// The service as one tower service: callers are verified before a handler is reached.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let analysis = "/v2/{project_id}/instances/{instance_id}/offline/key-analysis";
-    Router::new()
-        .route("/v3/projects", get(projects::list))
-        .route("/v2/{project_id}/instances", get(instances::list))
-        .route("/v2/{project_id}/instances/{instance_id}", get(instances::show))
-        .route("/v2/{project_id}/instance/{instance_id}/groups", get(instances::groups))
-        .route(
-            "/v2/{project_id}/instances/{instance_id}/logical-nodes",
-            get(instances::logical_nodes),
-        )
-        .route("/v2/{project_id}/instances/{instance_id}/backups", get(backups::list))
-        .route(analysis, get(key_analysis::list).post(key_analysis::create))
-        .route(
-            &format!("{analysis}/{{task_id}}"),
-            get(key_analysis::show).delete(key_analysis::delete),
-        )
-        .route(&format!("{analysis}/{{task_id}}/nodes"), get(key_analysis::nodes))
-        .route(&format!("{analysis}/{{task_id}}/report"), get(key_analysis::report))
+    let router = ROUTES.iter().fold(Router::new(), |router, route| {
+        let needs = route.needs;
+        let require = move |caller: Caller, request: Request, next: Next| {
+            auth::require(needs, caller, request, next)
+        };
+        router.route(route.path, (route.handler)().route_layer(from_fn(require)))
+    });
+    router
         .method_not_allowed_fallback(api::method_not_allowed)
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::authenticate))
+        .route("/v3/auth/tokens", post(tokens::create).fallback(api::method_not_allowed))
         .fallback(api::unknown_path)
-        // The signature layer has its own limit.
+        // Bodies are limited where they are read.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(api::panicked))
         .layer(from_fn(api::finish))

@@ -3,14 +3,24 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use crate::store::StoreError;
+
 /// An error answer of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ApiError {
     /// The gateway does not know who is calling.
     NotAuthentic(String),
+    /// The token is not one of ours.
+    InvalidToken,
+    TokenExpired,
+    /// The request is neither signed nor has it a token.
+    NoToken,
+    /// The caller's role does not allow it.
+    NotPermitted,
     /// The gateway knows no such path.
     NotPublished,
     BodyTooLong,
+    BodyTooSlow,
     Throttled,
     InvalidProjectId,
     /// The caller may not use the project, whether there is one or not.
@@ -38,6 +48,8 @@ pub(crate) enum ApiError {
     TaskRunning,
     /// A new backup would have to be taken.
     NoNewBackup,
+    /// The database cannot be used at present.
+    Unavailable,
     Internal,
 }
 
@@ -57,6 +69,14 @@ impl ApiError {
                 let text = format!("Invalid {name} parameter in the request.");
                 return (StatusCode::BAD_REQUEST, "DCS.4063", text);
             }
+            Self::InvalidToken => (StatusCode::UNAUTHORIZED, "DCS.1001", "Invalid token."),
+            Self::TokenExpired => (StatusCode::UNAUTHORIZED, "DCS.1002", "Token expired."),
+            Self::NoToken => (StatusCode::UNAUTHORIZED, "DCS.1003", "No token in the request."),
+            Self::NotPermitted => (
+                StatusCode::FORBIDDEN,
+                "DCS.2003",
+                "This role does not have the permission to perform this operation.",
+            ),
             Self::NotPublished => (
                 StatusCode::NOT_FOUND,
                 "APIGW.0101",
@@ -64,6 +84,9 @@ impl ApiError {
             ),
             Self::BodyTooLong => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "APIGW.0201", "Request entity too large.")
+            }
+            Self::BodyTooSlow => {
+                (StatusCode::REQUEST_TIMEOUT, "APIGW.0201", "Request entity takes too long.")
             }
             Self::Throttled => (
                 StatusCode::TOO_MANY_REQUESTS,
@@ -118,6 +141,11 @@ impl ApiError {
                 "DCS.4026",
                 "This operation is not allowed when the DCS instance is in the current state.",
             ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "DCS.5000",
+                "The service is temporarily unavailable.",
+            ),
             Self::Internal => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "DCS.5000", "Internal service error.")
             }
@@ -130,10 +158,31 @@ impl ApiError {
         self.parts().1.starts_with("APIGW.")
     }
 
+    /// Seconds after which the client should try again, where that is worth it.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u32> {
+        (*self == Self::Unavailable).then_some(5)
+    }
+
     /// Logs what the client is not told, and answers an internal error.
     pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
         Self::Internal
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self::Busy,
+            StoreError::Unavailable(_) => {
+                tracing::warn!(%error, "request refused");
+                Self::Unavailable
+            }
+            StoreError::Database(_)
+            | StoreError::Migration(_)
+            | StoreError::Json(_)
+            | StoreError::Row { .. } => Self::internal(error),
+        }
     }
 }
 

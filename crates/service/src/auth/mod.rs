@@ -1,30 +1,47 @@
-//! Who is calling: the signature of every request is verified before anything reads it.
+//! Who is calling: the signature or token of every request is verified before anything
+//! reads it.
 
+mod credentials;
+mod keyring;
 mod replay;
 mod signature;
 mod signer;
 mod target;
+mod token;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
+use governor::clock::DefaultClock;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
+pub use self::credentials::{CredentialError, CredentialStore, Listed, NewCredential, token};
+pub use self::keyring::Keyring;
 pub use self::signer::{Signer, Unsigned};
 
+pub(crate) use self::credentials::{Credentials, Known};
 use self::replay::Verdict;
 pub(crate) use self::replay::{ConnectionId, ReplayGuard};
 use self::signature::{Authorization, DATE, Signed, UNSIGNED_PAYLOAD};
 pub(crate) use self::target::Target;
+pub(crate) use self::token::{TOKEN_MS, issue};
+use self::token::{Token, Validity};
 use crate::App;
 use crate::api::ApiError;
-use crate::config::{Credential, Secret};
+use crate::config::{Limits, Permission};
+use crate::secret::Secret;
 
 /// How far a request's date may be off.
 const DATE_WINDOW_MS: i64 = 15 * 60 * 1000;
@@ -32,31 +49,64 @@ const DATE_WINDOW_MS: i64 = 15 * 60 * 1000;
 /// Longest body of a request, as the gateway has it.
 const BODY_LEN_MAX: usize = 12 * 1024 * 1024;
 
-/// A caller whose signature is right.
+/// Bodies up to this length are read without asking for a place.
+const BODY_LEN_SMALL: usize = 64 * 1024;
+
+/// How many longer bodies are in memory at the same time.
+const LONG_BODIES_MAX: usize = 8;
+
+/// A caller whose signature or token is right.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    credential: Arc<Credential>,
-    signature: [u8; 32],
-    connection: ConnectionId,
-    dated_at_ms: i64,
+    known: Arc<Known>,
+    proof: Proof,
     /// What the `X-Project-Id` header says.
     project_header: Option<String>,
+}
+
+/// How a caller has shown who it is.
+#[derive(Debug, Clone)]
+enum Proof {
+    Signature { bytes: [u8; 32], connection: ConnectionId, dated_at_ms: i64 },
+    Token { project_id: String },
+}
+
+/// What keeps clients from using up the service.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    rate: RateLimiter<String, HashMapStateStore<String>, DefaultClock>,
+    long_bodies: Semaphore,
+    body_time: Duration,
 }
 
 impl Caller {
     /// Whether the caller may use this project.
     pub(crate) fn may_use(&self, project_id: &str) -> bool {
-        self.credential.projects.iter().any(|id| id == project_id)
+        let of_token = match &self.proof {
+            Proof::Signature { .. } => None,
+            Proof::Token { project_id } => Some(project_id),
+        };
+        self.known.credential.projects.iter().any(|id| id == project_id)
+            && of_token.is_none_or(|id| id == project_id)
             && self.project_header.as_ref().is_none_or(|id| id == project_id)
+    }
+
+    /// Whether the caller's role includes `permission`.
+    pub(crate) fn may(&self, permission: Permission) -> bool {
+        self.known.credential.role >= permission
     }
 
     /// To be called right before a write takes effect: refuses one that already has.
     ///
     /// Whatever refuses the write for another reason comes first, so that two equal requests
-    /// of one second learn that the instance is busy rather than that one is a replay.
+    /// of one second learn that the instance is busy rather than that one is a replay. Who
+    /// sees a token can do anything for as long as it is valid, so there it would be no use.
     pub(crate) fn once(&self, app: &App) -> Result<(), ApiError> {
-        let expire_at_ms = self.dated_at_ms + DATE_WINDOW_MS;
-        match app.replay.judge(self.signature, self.connection, (app.clock)(), expire_at_ms) {
+        let Proof::Signature { bytes, connection, dated_at_ms } = self.proof else {
+            return Ok(());
+        };
+        let expire_at_ms = dated_at_ms + DATE_WINDOW_MS;
+        match app.replay.judge(bytes, connection, (app.clock)(), expire_at_ms) {
             Verdict::Fresh => Ok(()),
             Verdict::Replayed => Err(ApiError::NotAuthentic("request was sent before".into())),
             Verdict::Full => Err(ApiError::Throttled),
@@ -72,7 +122,45 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// The layer: verifies the signature of a request and leaves a [`Caller`] and the [`Target`].
+impl Throttle {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            rate: RateLimiter::hashmap(Quota::per_second(limits.requests_per_second)),
+            long_bodies: Semaphore::new(LONG_BODIES_MAX),
+            body_time: Duration::from_secs(limits.body_seconds.get().into()),
+        }
+    }
+
+    /// Counts a request of a known caller; strangers cannot use up its share.
+    pub(crate) fn count(&self, known: &Known) -> Result<(), ApiError> {
+        self.rate.check_key(&known.credential.ak).map_err(|_| ApiError::Throttled)
+    }
+
+    /// Reads the body of a request, which may be `len_max` long.
+    pub(crate) async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        len_max: usize,
+    ) -> Result<Bytes, ApiError> {
+        let len = headers.get(CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
+        // Of a body in chunks nobody knows.
+        let len = len.unwrap_or(len_max);
+        if len > len_max {
+            return Err(ApiError::BodyTooLong);
+        }
+        let read = async {
+            let _place = match len > BODY_LEN_SMALL {
+                true => Some(self.long_bodies.acquire().await.map_err(ApiError::internal)?),
+                false => None,
+            };
+            to_bytes(body, len_max).await.map_err(|_| ApiError::BodyTooLong)
+        };
+        timeout(self.body_time, read).await.map_err(|_| ApiError::BodyTooSlow)?
+    }
+}
+
+/// The layer: verifies a request and leaves a [`Caller`] and the [`Target`].
 pub(crate) async fn authenticate(
     State(app): State<Arc<App>>,
     ConnectInfo(connection): ConnectInfo<ConnectionId>,
@@ -82,6 +170,74 @@ pub(crate) async fn authenticate(
     let (mut parts, body) = request.into_parts();
     let target = Target::parse(parts.uri.path(), parts.uri.query())
         .ok_or_else(|| ApiError::NotAuthentic("path or query is ambiguous".into()))?;
+    let has = |name| parts.headers.contains_key(name);
+    let (known, proof, body) = match (has("authorization"), has("x-auth-token")) {
+        (true, false) => by_signature(&app, connection, &parts, &target, body).await?,
+        (false, true) => by_token(&app, &parts.headers, body).await?,
+        (false, false) => return Err(ApiError::NoToken),
+        (true, true) => return Err(ApiError::NotAuthentic("signature and token".into())),
+    };
+    app.throttle.count(&known)?;
+    let project_header = match has("x-project-id") {
+        true => Some(single(&parts.headers, "x-project-id")?.to_owned()),
+        false => None,
+    };
+    parts.extensions.insert(Caller { known, proof, project_header });
+    parts.extensions.insert(target);
+    Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
+}
+
+/// The layer of one route: callers without the permission get no further.
+pub(crate) async fn require(
+    permission: Permission,
+    caller: Caller,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    match caller.may(permission) {
+        true => Ok(next.run(request).await),
+        false => Err(ApiError::NotPermitted),
+    }
+}
+
+/// The access key with this id, if it may be used now with these headers.
+pub(crate) async fn usable(
+    app: &App,
+    ak: &str,
+    headers: &HeaderMap,
+) -> Result<Arc<Known>, ApiError> {
+    let known = app.credentials.find(ak).await.map_err(ApiError::internal)?;
+    let Some(known) = known else {
+        let ak: String = ak.chars().take(128).collect();
+        return Err(ApiError::NotAuthentic(format!("ak {ak} not exist")));
+    };
+    let has_token = headers.contains_key("x-security-token");
+    match &known.temporary {
+        None if has_token => {
+            Err(ApiError::NotAuthentic("security token with a permanent access key".into()))
+        }
+        None => Ok(known),
+        Some(temporary) if (app.clock)() >= temporary.expire_at_ms => {
+            Err(ApiError::NotAuthentic("access key has expired".into()))
+        }
+        Some(temporary) if temporary.has_token(single(headers, "x-security-token")?) => Ok(known),
+        Some(_) => Err(ApiError::NotAuthentic("wrong security token".into())),
+    }
+}
+
+/// Whether two secrets are the same; takes the same time for all that differ.
+pub(crate) fn is_same(one: &Secret, other: &Secret) -> bool {
+    let text = "offkey secret";
+    signature::is_mac(one, text, &signature::hex_mac(other, text))
+}
+
+async fn by_signature(
+    app: &App,
+    connection: ConnectionId,
+    parts: &Parts,
+    target: &Target,
+    body: Body,
+) -> Result<(Arc<Known>, Proof, Bytes), ApiError> {
     let value = single(&parts.headers, "authorization")?;
     let authorization = Authorization::parse(value)
         .ok_or_else(|| ApiError::NotAuthentic("malformed Authorization header".into()))?;
@@ -92,33 +248,42 @@ pub(crate) async fn authenticate(
             "X-Sdk-Date is more than 15 minutes off the time of the server".into(),
         ));
     }
-    let body = to_bytes(body, BODY_LEN_MAX).await.map_err(|_| ApiError::BodyTooLong)?;
-
-    let credential = app.credentials.iter().find(|known| known.ak == authorization.access);
-    // The same work is done for a key that does not exist.
-    let nobody = Secret::new("nobody");
-    let sk = credential.map_or(&nobody, |credential| &credential.sk);
-    let genuine = is_genuine(&authorization, sk, &parts.method, &target, &parts.headers, &body)?;
-    let Some(credential) = credential else {
-        let access: String = authorization.access.chars().take(128).collect();
-        return Err(ApiError::NotAuthentic(format!("ak {access} not exist")));
-    };
-    if !genuine {
+    // The body of a stranger is not read.
+    let known = usable(app, authorization.access, &parts.headers).await?;
+    let body = app.throttle.read(&parts.headers, body, BODY_LEN_MAX).await?;
+    let sk = &known.credential.sk;
+    if !is_genuine(&authorization, sk, &parts.method, target, &parts.headers, &body)? {
         return Err(ApiError::NotAuthentic("verify aksk signature fail".into()));
     }
-    let caller = Caller {
-        credential: Arc::clone(credential),
-        signature: authorization.signature,
-        connection,
-        dated_at_ms,
-        project_header: match parts.headers.contains_key("x-project-id") {
-            true => Some(single(&parts.headers, "x-project-id")?.to_owned()),
-            false => None,
-        },
+    let proof = Proof::Signature { bytes: authorization.signature, connection, dated_at_ms };
+    Ok((known, proof, body))
+}
+
+async fn by_token(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Arc<Known>, Proof, Bytes), ApiError> {
+    let mut values = headers.get_all("x-auth-token").iter();
+    let token = match (values.next().and_then(|value| value.to_str().ok()), values.next()) {
+        (Some(value), None) => Token::parse(value),
+        _ => None,
     };
-    parts.extensions.insert(caller);
-    parts.extensions.insert(target);
-    Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
+    let token = token.ok_or(ApiError::InvalidToken)?;
+    let known = app.credentials.find(token.ak).await.map_err(ApiError::internal)?;
+    let known = known.ok_or(ApiError::InvalidToken)?;
+    let now_ms = (app.clock)();
+    match token.judge(&known.credential.sk, now_ms) {
+        Validity::Valid => {}
+        Validity::Expired => return Err(ApiError::TokenExpired),
+        Validity::Forged => return Err(ApiError::InvalidToken),
+    }
+    if known.temporary.as_ref().is_some_and(|temporary| now_ms >= temporary.expire_at_ms) {
+        return Err(ApiError::TokenExpired);
+    }
+    let proof = Proof::Token { project_id: token.project_id.to_owned() };
+    let body = app.throttle.read(headers, body, BODY_LEN_MAX).await?;
+    Ok((known, proof, body))
 }
 
 fn is_genuine(

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use sm3::Sm3;
 
 use super::target::Target;
-use crate::config::Secret;
+use crate::secret::Secret;
 
 /// Header with the date that is signed.
 pub(crate) const DATE: &str = "x-sdk-date";
@@ -156,11 +156,23 @@ fn mac<M: KeyInit + Mac>(sk: &Secret, text: &str) -> M {
     mac
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// HMAC-SHA256 of `text` in lower-case hexadecimal.
+pub(crate) fn hex_mac(sk: &Secret, text: &str) -> String {
+    hex(&mac::<Hmac<Sha256>>(sk, text).finalize().into_bytes())
+}
+
+/// Whether `digits` is the [`hex_mac`] of `text`; takes the same time for every wrong one.
+pub(crate) fn is_mac(sk: &Secret, text: &str, digits: &str) -> bool {
+    unhex(digits).is_some_and(|bytes| mac::<Hmac<Sha256>>(sk, text).verify_slice(&bytes).is_ok())
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unhex(text: &str) -> Option<[u8; 32]> {
+/// The bytes of 64 lower-case hexadecimal digits.
+pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
     let lower = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if text.len() != 64 || !text.as_bytes().iter().all(lower) {
         return None;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::signature::{Algorithm, DATE, Signed};
 use super::target::Target;
-use crate::config::Secret;
+use crate::secret::Secret;
 
 /// Signs requests as an SDK does.
 #[derive(Debug, Clone)]

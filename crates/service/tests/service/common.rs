@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use offkey_service::{
-    AnalysisConfig, Config, Credential, Instance, Integers, Node, Project, Role, Running, Secret,
-    Signer, Unsigned,
+    AnalysisConfig, Config, Credential, Instance, Integers, Limits, Node, Permission, Project,
+    Role, Running, Secret, Signer, Unsigned,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -293,10 +293,17 @@ fn config(folder: &Path) -> Config {
         ak: signer.ak,
         sk: signer.sk,
         projects: vec![project.to_owned()],
+        role: Permission::default(),
     };
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
+        allow_plain_http: false,
+        tls: None,
+        limits: Limits::default(),
         data_dir: folder.join("data"),
+        database: None,
+        credential_key_file: None,
+        keyring: None,
         workers: 1,
         integers: Integers::default(),
         analysis: AnalysisConfig::default(),

@@ -9,4 +9,7 @@ mod api;
 mod auth;
 mod common;
 mod create;
+mod malformed;
 mod tasks;
+mod tls;
+mod tokens;
