@@ -12,7 +12,7 @@ use crate::memory::{Model, Profile, Sizer, Sizes, Templates};
 use crate::run::Poll;
 use crate::source::{Input, Meter, Source, SourceError};
 use crate::tally::Tally;
-use crate::{ChecksumState, DamagedKey, InputInfo, Options, SizeKind};
+use crate::{ChecksumState, DamagedKey, InputInfo, Options, SizeKind, Stopped};
 
 /// Bytes of a damaged key's name that are kept.
 const DAMAGED_NAME_LEN_MAX: usize = 256;
@@ -37,6 +37,18 @@ enum Stop {
     Enough,
 }
 
+impl Stop {
+    fn stopped(&self) -> Option<Stopped> {
+        match self {
+            Self::Rdb(error) => Some(Stopped {
+                offset: error.at(),
+                key: error.context().map(|context| (context.db, context.key.clone())),
+            }),
+            Self::Source(_) | Self::Enough => None,
+        }
+    }
+}
+
 /// Reads `input` to its end or as far as it goes.
 ///
 /// Whatever is wrong with it stands in the answer: only the observer and `poll` end it.
@@ -53,6 +65,7 @@ pub(crate) fn read(
     info.damaged_num = counted.damaged_count;
     if let Err(stop) = &read {
         info.error = Some(format!("{}: {stop}", info.file));
+        info.stopped = stop.stopped();
     } else if info.checksum == ChecksumState::Wrong {
         info.error = Some(format!("{}: {}", info.file, info.warnings.pop().unwrap_or_default()));
     }
@@ -365,6 +378,7 @@ impl InputInfo {
             num: 0,
             damaged_num: 0,
             error: None,
+            stopped: None,
             warnings: Vec::new(),
         }
     }

@@ -10,15 +10,19 @@
 //! then counted from zero; [`Floor`] says how much it can have lost at most. Parents never
 //! count less than their children, so what is kept is always a whole tree.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod walk;
+
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use offkey_rdb::ObjectType;
 
+use crate::Options;
+use crate::aggregate::leading::{Leading, RankBy};
 use crate::facts::KeyFacts;
+
+pub(crate) use self::walk::WholePrefix;
 
 /// Types whose prefixes are told apart; more module types than that share the last.
 const TYPES_MAX: usize = 64;
@@ -73,6 +77,32 @@ impl Rule {
         if is_whole && !key.is_empty() {
             each(folded.get(..key.len()).unwrap_or_default(), 0);
         }
+    }
+}
+
+/// Cuts names as the lists of prefixes do.
+#[derive(Debug, Clone)]
+pub struct PrefixRule {
+    rule: Rule,
+    folded: Vec<u8>,
+}
+
+impl PrefixRule {
+    /// The rule that `options` ask for.
+    pub fn new(options: &Options) -> Self {
+        Self { rule: Rule::new(&options.separators, options.fold_digits), folded: Vec::new() }
+    }
+
+    /// The prefix of `key` that has `depth` levels, or all levels if it has fewer; none for
+    /// a key without prefix or a depth of zero.
+    pub fn prefix(&mut self, key: &[u8], depth: usize) -> Option<&[u8]> {
+        let (mut level, mut len) = (0, None);
+        self.rule.cut(key, &mut self.folded, |text, _| {
+            level += 1;
+            len = (level <= depth).then_some(text.len()).or(len);
+            level < depth
+        });
+        self.folded.get(..len?)
     }
 }
 
@@ -146,13 +176,6 @@ impl Prefix {
     pub(crate) const TEXT_LEN_MAX: usize = 1 << 10;
 }
 
-/// By what prefixes are ranked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RankBy {
-    KeyCount,
-    Bytes,
-}
-
 impl Prefixes {
     pub(crate) fn new(rule: Rule, memory_max: usize) -> Self {
         Self { rule, memory_max, tree: Tree::default(), folded: Vec::new() }
@@ -216,6 +239,12 @@ impl Prefixes {
         self.tree.is_frozen
     }
 
+    /// Bytes the tree takes.
+    #[inline]
+    pub(crate) fn memory(&self) -> usize {
+        self.tree.memory()
+    }
+
     /// The types that have prefixes, with what a prefix not at hand can have at most.
     pub(crate) fn floors(&self) -> impl Iterator<Item = (ObjectType, Floor)> {
         self.tree.types.iter().copied().zip(self.tree.floors.iter().copied())
@@ -229,28 +258,15 @@ impl Prefixes {
         rank_by: RankBy,
         limit: usize,
     ) -> Vec<Prefix> {
-        let rank = |node: &Node| match rank_by {
-            RankBy::KeyCount => (node.key_count, node.bytes),
-            RankBy::Bytes => (node.bytes, node.key_count),
-        };
         let tree = &self.tree;
         let of_type = |node: &&Node| {
             tree.types.get(usize::from(node.type_at)) == Some(&object_type) && node.key_count > 0
         };
-        // Worst on top. A text can be much longer than what the table holds of it, so that
-        // no more are made than are listed.
-        let mut leading: BinaryHeap<(Reverse<(u64, u64)>, Prefix)> = BinaryHeap::new();
+        let mut leading = Leading::new(limit, rank_by);
         for node in tree.nodes.iter().filter(of_type) {
-            let is_full = leading.len() >= limit;
-            if is_full && leading.peek().is_none_or(|(worst, _)| rank(node) < worst.0) {
-                continue;
-            }
-            leading.push((Reverse(rank(node)), tree.prefix(node, object_type)));
-            if is_full {
-                leading.pop();
-            }
+            leading.offer(node.key_count, node.bytes, || tree.prefix(node, object_type));
         }
-        leading.into_sorted_vec().into_iter().map(|(_, prefix)| prefix).collect()
+        leading.into_sorted()
     }
 }
 
@@ -441,12 +457,12 @@ fn below_top(mut values: Vec<u64>, quota: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
 
-    fn facts(key: &[u8], size: u64) -> KeyFacts<'_> {
+    pub(crate) fn facts(key: &[u8], size: u64) -> KeyFacts<'_> {
         KeyFacts {
             db: 0,
             key,
@@ -499,6 +515,24 @@ mod tests {
                 listed(&prefixes, 50).into_iter().map(|(text, ..)| text).collect();
             found.sort_by_key(String::len);
             assert_eq!(found, *expected, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn prefix_of_a_depth() {
+        let mut rule = PrefixRule::new(&Options::default());
+        let cases: &[(&str, usize, Option<&str>)] = &[
+            ("a:b1:c", 1, Some("a")),
+            ("a:b1:c", 2, Some("a:b0")),
+            ("a:b1:c", 9, Some("a:b0")),
+            ("a:b1:c", 0, None),
+            ("plain1", 1, Some("plain0")),
+            (":a", 1, None),
+            ("", 1, None),
+        ];
+        for (key, depth, expected) in cases {
+            let found = rule.prefix(key.as_bytes(), *depth);
+            assert_eq!(found, expected.map(str::as_bytes), "{key:?} {depth}");
         }
     }
 
