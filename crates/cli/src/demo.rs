@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use offkey_analysis::Report;
+use offkey_render::name::Text;
 use offkey_service::{
     AnalysisConfig, Config, Credential, Instance, Integers, Limits, Node, Permission, Project,
     Role, Secret, Signer, Unsigned,
@@ -20,7 +21,7 @@ use tracing_subscriber::filter::LevelFilter;
 use uuid::{Uuid, uuid};
 
 use crate::Outcome;
-use crate::render::{self, Style, Text};
+use crate::render::{self, Style};
 use crate::serve::{self, Told};
 
 /// A shop's data, written by a real Redis.
@@ -151,6 +152,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
         tls: None,
         limits: Limits::default(),
         data_dir: data_dir.to_owned(),
+        database: None,
         credential_key_file: None,
         keyring: None,
         workers: 1,

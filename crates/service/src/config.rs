@@ -13,6 +13,7 @@ use crate::auth::Keyring;
 use crate::ids;
 use crate::secret::Secret;
 use crate::settings::AnalysisConfig;
+use crate::store::Location;
 
 /// What `offkey.toml` says; `offkey.example.toml` explains every key.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,8 +31,12 @@ pub struct Config {
     /// What a client may ask for at most.
     #[serde(default)]
     pub limits: Limits,
-    /// Folder of the databases.
+    /// Folder of the service's own files, among them the databases unless `database` is set.
     pub data_dir: PathBuf,
+    /// URL of a PostgreSQL database, which any number of processes can share; without it,
+    /// SQLite in the data folder.
+    #[serde(default)]
+    pub database: Option<Secret>,
     /// File with the keys that encrypt the credential store.
     #[serde(default)]
     pub credential_key_file: Option<PathBuf>,
@@ -228,6 +233,13 @@ impl Config {
     /// Checks what the types cannot say: ids are well formed, unique and lead somewhere.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.analysis.check().map_err(|error| format!("analysis.{error}"))?;
+        if let Some(url) = &self.database
+            && !["postgres://", "postgresql://"]
+                .iter()
+                .any(|scheme| url.expose().starts_with(scheme))
+        {
+            return Err("database is no URL that begins with postgres://".to_owned());
+        }
         if self.tls.is_none() && !self.listen.ip().is_loopback() && !self.allow_plain_http {
             return Err(format!(
                 "plain HTTP on an address that other machines reach: set [tls], or \
@@ -316,6 +328,16 @@ impl Permission {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|permission| permission.name() == name)
+    }
+}
+
+impl Config {
+    /// Where the database is.
+    pub(crate) fn location(&self) -> Location {
+        match &self.database {
+            None => Location::Sqlite(self.data_dir.join("tasks.sqlite")),
+            Some(url) => Location::Postgres(url.clone()),
+        }
     }
 }
 

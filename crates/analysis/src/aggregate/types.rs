@@ -69,6 +69,7 @@ impl TypeTotals {
         sum
     }
 
+    /// Adds to the totals of a type.
     #[inline]
     pub(crate) fn add(&mut self, object_type: ObjectType, total: Total) {
         let [string, list, set, zset, hash, stream, array] = &mut self.core;

@@ -301,6 +301,7 @@ fn config(folder: &Path) -> Config {
         tls: None,
         limits: Limits::default(),
         data_dir: folder.join("data"),
+        database: None,
         credential_key_file: None,
         keyring: None,
         workers: 1,

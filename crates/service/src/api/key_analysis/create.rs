@@ -14,7 +14,7 @@ use crate::api::key_analysis::chosen::Chosen;
 use crate::api::scope::InInstance;
 use crate::api::wire::{CreateRequest, TaskId};
 use crate::auth::Caller;
-use crate::tasks::{StoreError, Subject};
+use crate::tasks::Subject;
 
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
@@ -33,7 +33,7 @@ pub(crate) async fn create(
     };
     let mut parts = parts.into_iter();
     let first = parts.next().ok_or(ApiError::UnknownNode)?;
-    if app.tasks.store.is_busy(instance.id).await.map_err(ApiError::internal)? {
+    if app.tasks.store.is_busy(instance.id).await? {
         return Err(ApiError::Busy);
     }
     caller.once(&app)?;
@@ -45,13 +45,7 @@ pub(crate) async fn create(
         more: parts.collect(),
         settings,
     };
-    app.tasks.store.create(task_id, &subject).await.map_err(|error| match error {
-        StoreError::Busy => ApiError::Busy,
-        StoreError::Database(_)
-        | StoreError::Migration(_)
-        | StoreError::Json(_)
-        | StoreError::Row { .. } => ApiError::internal(error),
-    })?;
+    app.tasks.store.create(task_id, &subject).await?;
     app.tasks.added.notify_one();
     Ok(Json(TaskId { task_id }))
 }

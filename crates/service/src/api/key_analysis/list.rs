@@ -25,12 +25,7 @@ pub(crate) async fn list(
             Some(wire::state(word).ok_or_else(|| ApiError::InvalidQuery("status".to_owned()))?)
         }
     };
-    let (tasks, total) = app
-        .tasks
-        .store
-        .list(&instance.project, instance.id, state, page)
-        .await
-        .map_err(ApiError::internal)?;
+    let (tasks, total) = app.tasks.store.list(&instance.project, instance.id, state, page).await?;
     let records = tasks.iter().map(record).collect();
     Ok(Json(TaskList { instance_id: instance.id, total, records }))
 }

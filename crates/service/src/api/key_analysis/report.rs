@@ -16,7 +16,7 @@ pub(crate) async fn report(
     InTask { instance, task_id }: InTask,
 ) -> Result<impl IntoResponse, ApiError> {
     let found = app.tasks.store.show(&instance.project, instance.id, task_id).await;
-    let (_, report) = found.map_err(ApiError::internal)?.ok_or(ApiError::UnknownTask)?;
+    let (_, report) = found?.ok_or(ApiError::UnknownTask)?;
     let json = report.ok_or(ApiError::NoReport)?;
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json))
 }

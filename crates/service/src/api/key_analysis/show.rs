@@ -26,8 +26,7 @@ pub(crate) async fn show(
         .tasks
         .store
         .show(&instance.project, instance.id, task_id)
-        .await
-        .map_err(ApiError::internal)?
+        .await?
         .ok_or(ApiError::UnknownTask)?;
     // The report of a failed task is partial, so it is not shown as if it were whole.
     let report = match (task.state, report) {
