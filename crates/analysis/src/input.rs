@@ -13,7 +13,7 @@ use crate::memory::{Model, Profile, Sizer, Sizes, Templates};
 use crate::run::Poll;
 use crate::source::{self, Input, Meter, Source, SourceError};
 use crate::tally::Tally;
-use crate::{ChecksumState, DamagedKey, InputInfo, Options, SizeKind};
+use crate::{ChecksumState, DamagedKey, InputInfo, Options, SizeKind, Stopped};
 
 /// Bytes of a damaged key's name that are kept.
 const DAMAGED_NAME_LEN_MAX: usize = 256;
@@ -39,6 +39,16 @@ enum Stop {
 }
 
 impl Stop {
+    fn stopped(&self) -> Option<Stopped> {
+        match self {
+            Self::Rdb(error) => Some(Stopped {
+                offset: error.at(),
+                key: error.context().map(|context| (context.db, context.key.clone())),
+            }),
+            Self::Source(_) | Self::Enough => None,
+        }
+    }
+
     /// Whether another attempt may fare better.
     fn may_pass(&self) -> bool {
         match self {
@@ -65,6 +75,7 @@ pub(crate) fn read(
     info.damaged_num = counted.damaged_count;
     if let Err(stop) = &read {
         info.error = Some(format!("{}: {stop}", info.file));
+        info.stopped = stop.stopped();
         info.error_may_pass = stop.may_pass();
     } else if info.checksum == ChecksumState::Wrong {
         info.error = Some(format!("{}: {}", info.file, info.warnings.pop().unwrap_or_default()));
@@ -436,6 +447,7 @@ impl InputInfo {
             damaged_num: 0,
             error_may_pass: false,
             error: None,
+            stopped: None,
             warnings: Vec::new(),
         }
     }
