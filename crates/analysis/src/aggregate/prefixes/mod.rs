@@ -13,20 +13,22 @@
 mod recent;
 mod rule;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tree;
-
-pub(crate) use rule::Rule;
-pub(crate) use tree::Floor;
-
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod walk;
 
 use offkey_rdb::ObjectType;
 
+use crate::aggregate::leading::{Leading, RankBy};
 use crate::facts::KeyFacts;
-use recent::{Folded, Recent};
-use tree::{Node, ROOT, Tree};
+
+pub use self::rule::PrefixRule;
+pub(crate) use self::rule::Rule;
+pub(crate) use self::tree::Floor;
+pub(crate) use self::walk::WholePrefix;
+
+use self::recent::{Folded, Recent};
+use self::tree::{Node, ROOT, Tree};
 
 /// The floors of a table's types, while a second pass counts.
 #[derive(Debug)]
@@ -72,13 +74,6 @@ pub(crate) struct Row<'t> {
 impl Prefix {
     /// Bytes of a prefix that a report shows.
     pub(crate) const TEXT_LEN_MAX: usize = 1 << 10;
-}
-
-/// By what prefixes are ranked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RankBy {
-    KeyCount,
-    Bytes,
 }
 
 impl Prefixes {
@@ -160,6 +155,12 @@ impl Prefixes {
         self.tree.is_frozen
     }
 
+    /// Bytes the tree takes.
+    #[inline]
+    pub(crate) fn memory(&self) -> usize {
+        self.tree.memory()
+    }
+
     /// The types that have prefixes, with what a prefix not at hand can have at most.
     pub(crate) fn floors(&self) -> impl Iterator<Item = (ObjectType, Floor)> {
         self.tree.types.iter().copied().zip(self.tree.floors.iter().copied())
@@ -207,27 +208,14 @@ impl Prefixes {
         rank_by: RankBy,
         limit: usize,
     ) -> Vec<Prefix> {
-        let rank = |node: &Node| match rank_by {
-            RankBy::KeyCount => (node.key_count, node.bytes),
-            RankBy::Bytes => (node.bytes, node.key_count),
-        };
         let tree = &self.tree;
         let of_type = |node: &&Node| {
             tree.types.get(usize::from(node.type_at)) == Some(&object_type) && node.key_count > 0
         };
-        // Worst on top. A text can be much longer than what the table holds of it, so that
-        // no more are made than are listed.
-        let mut leading: BinaryHeap<(Reverse<(u64, u64)>, Prefix)> = BinaryHeap::new();
+        let mut leading = Leading::new(limit, rank_by);
         for node in tree.nodes.iter().filter(of_type) {
-            let is_full = leading.len() >= limit;
-            if is_full && leading.peek().is_none_or(|(worst, _)| rank(node) < worst.0) {
-                continue;
-            }
-            leading.push((Reverse(rank(node)), tree.prefix(node, object_type)));
-            if is_full {
-                leading.pop();
-            }
+            leading.offer(node.key_count, node.bytes, || tree.prefix(node, object_type));
         }
-        leading.into_sorted_vec().into_iter().map(|(_, prefix)| prefix).collect()
+        leading.into_sorted()
     }
 }

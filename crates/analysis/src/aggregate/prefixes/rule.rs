@@ -1,5 +1,7 @@
 //! How keys are cut into prefixes.
 
+use crate::Options;
+
 /// Levels of one key that are counted.
 const LEVELS_MAX: u32 = 1024;
 
@@ -70,6 +72,32 @@ impl Rule {
         if is_whole && !key.is_empty() {
             each(folded, 0);
         }
+    }
+}
+
+/// Cuts names as the lists of prefixes do.
+#[derive(Debug, Clone)]
+pub struct PrefixRule {
+    rule: Rule,
+    folded: Vec<u8>,
+}
+
+impl PrefixRule {
+    /// The rule that `options` ask for.
+    pub fn new(options: &Options) -> Self {
+        Self { rule: Rule::new(&options.separators, options.fold_digits), folded: Vec::new() }
+    }
+
+    /// The prefix of `key` that has `depth` levels, or all levels if it has fewer; none for
+    /// a key without prefix or a depth of zero.
+    pub fn prefix(&mut self, key: &[u8], depth: usize) -> Option<&[u8]> {
+        let (mut level, mut len) = (0, None);
+        self.rule.cut(key, &mut self.folded, |text, _| {
+            level += 1;
+            len = (level <= depth).then_some(text.len()).or(len);
+            level < depth
+        });
+        self.folded.get(..len?)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::Options;
 
-fn facts(key: &[u8], size: u64) -> KeyFacts<'_> {
+pub(crate) fn facts(key: &[u8], size: u64) -> KeyFacts<'_> {
     KeyFacts {
         db: 0,
         key,
@@ -57,6 +58,24 @@ fn rule_by_example() {
             listed(&prefixes, 50).into_iter().map(|(text, ..)| text).collect();
         found.sort_by_key(String::len);
         assert_eq!(found, *expected, "{key:?}");
+    }
+}
+
+#[test]
+fn prefix_of_a_depth() {
+    let mut rule = PrefixRule::new(&Options::default());
+    let cases: &[(&str, usize, Option<&str>)] = &[
+        ("a:b1:c", 1, Some("a")),
+        ("a:b1:c", 2, Some("a:b0")),
+        ("a:b1:c", 9, Some("a:b0")),
+        ("a:b1:c", 0, None),
+        ("plain1", 1, Some("plain0")),
+        (":a", 1, None),
+        ("", 1, None),
+    ];
+    for (key, depth, expected) in cases {
+        let found = rule.prefix(key.as_bytes(), *depth);
+        assert_eq!(found, expected.map(str::as_bytes), "{key:?} {depth}");
     }
 }
 

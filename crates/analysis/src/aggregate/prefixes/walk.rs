@@ -27,6 +27,7 @@ impl Prefixes {
         mut each: impl FnMut(WholePrefix<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let tree = std::mem::take(&mut self.tree);
+        self.recent.forget();
         self.tree.types.clone_from(&tree.types);
         self.tree.floors.clone_from(&tree.floors);
         let mut walk = Walk::default();
