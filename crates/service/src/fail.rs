@@ -6,10 +6,12 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Commits with a point before and one after.
-pub const COMMITS: [&str; 12] = [
+pub const COMMITS: [&str; 13] = [
     "migrate",
+    "end_leases",
     "create",
     "claim",
+    "give_up",
     "beat",
     "release",
     "retry",
@@ -17,7 +19,6 @@ pub const COMMITS: [&str; 12] = [
     "done",
     "finish",
     "delete",
-    "end_leases",
     "seen",
 ];
 

@@ -14,7 +14,7 @@ use crate::App;
 #[derive(Debug, Serialize)]
 struct HealthBody {
     status: &'static str,
-    /// Whether the database answers.
+    /// Whether the database answers and can be written.
     database: bool,
     /// Workers of this process that live.
     workers: usize,

@@ -141,13 +141,16 @@ impl Store {
             let given_up = sqlx::query(GIVE_UP).bind(DEATHS_MAX).execute(&mut *transaction).await?;
             if given_up.rows_affected() > 0 {
                 drop_parts_of_ended(&mut transaction).await?;
+                self.commit(transaction, "give_up").await?;
+                transaction = self.begin().await?;
+                self.alone(&mut transaction).await?;
             }
             let chosen = sqlx::query(CHOOSE)
                 .bind(i64::from(terms.parts_per_instance))
                 .fetch_optional(&mut *transaction)
                 .await?;
             let Some(chosen) = chosen else {
-                self.commit(transaction, "claim").await?;
+                transaction.rollback().await?;
                 return Ok(None);
             };
             // Task before part, as everybody locks them.

@@ -25,6 +25,8 @@ pub(crate) struct Engine {
     pub(super) limits: TaskLimits,
     pub(super) isolation: Isolation,
     pub(super) pulse: Pulse,
+    /// That the database can be written.
+    shown: Pulse,
 }
 
 /// An engine that runs.
@@ -39,7 +41,7 @@ pub(crate) struct Works {
 /// Whether tasks are being run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Health {
-    /// Whether the database answers.
+    /// Whether the database answers, and took a sign of life lately.
     pub(crate) database: bool,
     /// Workers of this process that live, and how many there are to be.
     pub(crate) workers: (usize, usize),
@@ -70,7 +72,15 @@ impl Engine {
             lease: Duration::from_secs(limits.lease_seconds.into()),
             parts_per_instance: limits.parts_per_instance,
         };
-        Self { tasks, instances, terms, limits, isolation, pulse: Pulse::new(workers) }
+        Self {
+            tasks,
+            instances,
+            terms,
+            limits,
+            isolation,
+            pulse: Pulse::new(workers),
+            shown: Pulse::new(1),
+        }
     }
 
     /// Starts the workers, which go on until `stop` says so.
@@ -97,7 +107,7 @@ impl Engine {
         let processes = timeout(ASK_MAX, self.tasks.store.workers(within)).await;
         let processes = processes.ok().and_then(Result::ok);
         Health {
-            database: processes.is_some(),
+            database: processes.is_some() && self.shown.alive(within) > 0,
             workers: (self.pulse.alive(within), self.pulse.slots()),
             processes: processes.unwrap_or_default(),
         }
@@ -109,8 +119,9 @@ impl Engine {
         loop {
             turn.tick().await;
             let alive = self.pulse.alive(self.terms.lease);
-            if let Err(error) = self.tasks.store.seen(self.terms.worker_id, alive).await {
-                tracing::warn!(%error, "no sign of life could be given");
+            match self.tasks.store.seen(self.terms.worker_id, alive).await {
+                Ok(()) => self.shown.beat(0),
+                Err(error) => tracing::warn!(%error, "no sign of life could be given"),
             }
         }
     }
