@@ -5,12 +5,16 @@ use std::process::Command;
 use serde_json::Value as Json;
 
 /// What each crate may depend on, of ours.
-const ALLOWED: [(&str, &[&str]); 6] = [
+const ALLOWED: [(&str, &[&str]); 7] = [
     ("offkey-rdb", &[]),
     ("offkey-analysis", &["offkey-rdb"]),
     ("offkey-render", &["offkey-analysis"]),
-    ("offkey-service", &["offkey-analysis", "offkey-render"]),
-    ("offkey", &["offkey-rdb", "offkey-analysis", "offkey-render", "offkey-service"]),
+    ("offkey-fetch", &["offkey-analysis"]),
+    ("offkey-service", &["offkey-analysis", "offkey-render", "offkey-fetch"]),
+    (
+        "offkey",
+        &["offkey-rdb", "offkey-analysis", "offkey-render", "offkey-fetch", "offkey-service"],
+    ),
     ("offkey-testkit", &[]),
 ];
 
