@@ -15,7 +15,7 @@ use axum::http::header::{CONTENT_DISPOSITION, HOST, X_CONTENT_TYPE_OPTIONS};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::task::spawn_blocking;
 use tower::ServiceExt as _;
 use tower_http::services::ServeFile;
@@ -28,6 +28,9 @@ use crate::auth::Target;
 use crate::backups::{self, Backup};
 use crate::config::Instance;
 use crate::ids;
+
+/// What is escaped in the name of a file.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// The link to a backup's file that is good before `expires`, in seconds since 1970.
 pub(crate) fn link(
@@ -48,7 +51,7 @@ pub(crate) fn link(
         }
     };
     let file = file(&instance.project, instance.id, backup.id);
-    let name = utf8_percent_encode(&backup.file_name, NON_ALPHANUMERIC);
+    let name = utf8_percent_encode(&backup.file_name, ESCAPED);
     let signature = app.links.sign(&file, expires);
     Ok(format!("{base}/downloads/{file}/{name}?expires={expires}&signature={signature}"))
 }

@@ -118,7 +118,7 @@ fn changed_links_open_nothing() {
     }
     // The name is what the listing says, never a path.
     for name in ["secret.txt", "..%2fsecret.txt", "%2fetc%2fpasswd", "a.rdb%00"] {
-        let link = good.replace("a%2Erdb?", &format!("{name}?"));
+        let link = good.replace("a.rdb?", &format!("{name}?"));
         assert_ne!(link, good);
         assert!(matches!(fetch(&service, &link, &[]).status, 403 | 404), "{link}");
     }

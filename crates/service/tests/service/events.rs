@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::{Service, analysis, strings};
+use crate::common::{NOW_MS, Service, analysis, strings};
 
 /// The events of a task: names and what they say.
 fn events(lines: impl Iterator<Item = String>) -> Vec<(String, Value)> {
@@ -59,6 +59,7 @@ fn events_end_with_the_task_and_with_the_service() {
     assert_eq!(rest, [("deleted".to_owned(), serde_json::json!({}))]);
     assert_eq!(service.get(&format!("{task}/events")).code(), (400, "DCS.4232"));
 
+    service.clock_ms.store(NOW_MS + 1000, std::sync::atomic::Ordering::Relaxed);
     let task_id = service.create(&service.backup_id("a.rdb")).task_id();
     let request = service.signed("GET", &analysis(&format!("/{task_id}/events")), b"");
     let mut lines = service.connect().stream(&request);
