@@ -257,7 +257,7 @@ impl Config {
         }
         if let Some(url) = &self.public_url {
             let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-            if !rest.is_some_and(|rest| rest.trim_end_matches('/').parse::<Authority>().is_ok()) {
+            if rest.is_none_or(|rest| rest.trim_end_matches('/').parse::<Authority>().is_err()) {
                 return Err(format!("public_url is no http[s]://host[:port]: {url}"));
             }
         }
