@@ -10,6 +10,8 @@
 //! then counted from zero; [`Floor`] says how much it can have lost at most. Parents never
 //! count less than their children, so what is kept is always a whole tree.
 
+mod branches;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
@@ -18,6 +20,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use offkey_rdb::ObjectType;
 
+pub(crate) use self::branches::Branch;
 use crate::facts::KeyFacts;
 
 /// Types whose prefixes are told apart; more module types than that share the last.
@@ -87,6 +90,26 @@ pub(crate) struct Floor {
 #[derive(Debug)]
 pub(crate) struct Floors(Vec<Floor>);
 
+/// What is counted of a prefix.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Counts {
+    pub(crate) key_count: u64,
+    pub(crate) bytes: u64,
+    /// Of these, the keys without an expiry; no floor of theirs is greater than those above.
+    pub(crate) lasting_count: u64,
+    pub(crate) lasting_bytes: u64,
+}
+
+impl Counts {
+    #[inline]
+    fn add(&mut self, other: Self) {
+        self.key_count += other.key_count;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.lasting_count += other.lasting_count;
+        self.lasting_bytes = self.lasting_bytes.saturating_add(other.lasting_bytes);
+    }
+}
+
 /// A prefix: its parent's text and then its own segment.
 #[derive(Debug, Clone, Copy)]
 struct Node {
@@ -97,8 +120,7 @@ struct Node {
     /// The segment in `text`.
     start: usize,
     len: u32,
-    key_count: u64,
-    bytes: u64,
+    counts: Counts,
 }
 
 /// Parent of the first segments.
@@ -137,8 +159,7 @@ pub(crate) struct Prefix {
     pub(crate) text: Vec<u8>,
     /// Length of the whole text.
     pub(crate) text_len: u64,
-    pub(crate) key_count: u64,
-    pub(crate) bytes: u64,
+    pub(crate) counts: Counts,
 }
 
 impl Prefix {
@@ -151,6 +172,8 @@ impl Prefix {
 pub(crate) enum RankBy {
     KeyCount,
     Bytes,
+    /// Bytes without an expiry.
+    LastingBytes,
 }
 
 impl Prefixes {
@@ -163,12 +186,19 @@ impl Prefixes {
         let Self { rule, memory_max, tree, folded } = self;
         let type_at = tree.type_at(facts.object_type);
         let (mut parent, mut level) = (ROOT, 0);
+        let lasts = facts.expire_at_ms.is_none();
+        let one = Counts {
+            key_count: 1,
+            bytes: facts.size,
+            lasting_count: u64::from(lasts),
+            lasting_bytes: if lasts { facts.size } else { 0 },
+        };
         rule.cut(facts.key, folded, |text, segment_at| {
             let segment = text.get(segment_at..).unwrap_or_default();
             let Some(at) = tree.place_at_level(level, parent, type_at, segment) else {
                 return false;
             };
-            tree.add(at, 1, facts.size);
+            tree.add(at, one);
             (parent, level) = (at, level + 1);
             true
         });
@@ -200,7 +230,7 @@ impl Prefixes {
     pub(crate) fn freeze(&mut self) -> Floors {
         self.tree.is_frozen = true;
         for node in &mut self.tree.nodes {
-            (node.key_count, node.bytes) = (0, 0);
+            node.counts = Counts::default();
         }
         let types = self.tree.types.len();
         Floors(std::mem::replace(&mut self.tree.floors, vec![Floor::default(); types]))
@@ -230,12 +260,13 @@ impl Prefixes {
         limit: usize,
     ) -> Vec<Prefix> {
         let rank = |node: &Node| match rank_by {
-            RankBy::KeyCount => (node.key_count, node.bytes),
-            RankBy::Bytes => (node.bytes, node.key_count),
+            RankBy::KeyCount => (node.counts.key_count, node.counts.bytes),
+            RankBy::Bytes => (node.counts.bytes, node.counts.key_count),
+            RankBy::LastingBytes => (node.counts.lasting_bytes, node.counts.lasting_count),
         };
         let tree = &self.tree;
         let of_type = |node: &&Node| {
-            tree.types.get(usize::from(node.type_at)) == Some(&object_type) && node.key_count > 0
+            tree.types.get(usize::from(node.type_at)) == Some(&object_type) && rank(node).0 > 0
         };
         // Worst on top. A text can be much longer than what the table holds of it, so that
         // no more are made than are listed.
@@ -269,16 +300,15 @@ impl Tree {
             let parent = place_of(&places, node.parent);
             let type_at = type_places.get(usize::from(node.type_at)).copied().unwrap_or_default();
             let place = self.place(parent, type_at, other.segment(node)).unwrap_or(ROOT);
-            self.add(place, node.key_count, node.bytes);
+            self.add(place, node.counts);
             places.push(place);
         }
     }
 
     #[inline]
-    fn add(&mut self, at: u32, key_count: u64, bytes: u64) {
+    fn add(&mut self, at: u32, counts: Counts) {
         if let Some(node) = usize::try_from(at).ok().and_then(|at| self.nodes.get_mut(at)) {
-            node.key_count += key_count;
-            node.bytes = node.bytes.saturating_add(bytes);
+            node.counts.add(counts);
         }
     }
 
@@ -299,7 +329,7 @@ impl Tree {
                 break;
             }
         }
-        Prefix { object_type, text, text_len, key_count: node.key_count, bytes: node.bytes }
+        Prefix { object_type, text, text_len, counts: node.counts }
     }
 
     #[inline]
@@ -353,7 +383,8 @@ impl Tree {
         }
         let at = u32::try_from(nodes.len()).ok().filter(|at| *at != ROOT)?;
         let len = u32::try_from(segment.len()).ok()?;
-        nodes.push(Node { parent, type_at, start: text.len(), len, key_count: 0, bytes: 0 });
+        let counts = Counts::default();
+        nodes.push(Node { parent, type_at, start: text.len(), len, counts });
         text.extend_from_slice(segment);
         index.insert_unique(hash, at, |at| {
             let node = usize::try_from(*at).ok().and_then(|at| nodes.get(at));
@@ -388,9 +419,9 @@ impl Tree {
         let thresholds: Vec<(u64, u64)> = (0..self.types.len())
             .map(|type_at| {
                 let of_type = |node: &&Node| usize::from(node.type_at) == type_at;
-                let counts = self.nodes.iter().filter(of_type).map(|node| node.key_count).collect();
-                let bytes = self.nodes.iter().filter(of_type).map(|node| node.bytes).collect();
-                (below_top(counts, quota), below_top(bytes, quota))
+                let counts = self.nodes.iter().filter(of_type).map(|node| node.counts.key_count);
+                let bytes = self.nodes.iter().filter(of_type).map(|node| node.counts.bytes);
+                (below_top(counts.collect(), quota), below_top(bytes.collect(), quota))
             })
             .collect();
         let nodes = std::mem::take(&mut self.nodes);
@@ -402,13 +433,14 @@ impl Tree {
             let type_at = usize::from(node.type_at);
             let (count_min, bytes_min) = thresholds.get(type_at).copied().unwrap_or_default();
             let mut place = ROOT;
-            if node.key_count > count_min || node.bytes > bytes_min {
+            let Counts { key_count, bytes, .. } = node.counts;
+            if key_count > count_min || bytes > bytes_min {
                 let parent = place_of(&places, node.parent);
                 place = self.place(parent, node.type_at, segment_of(&text, node)).unwrap_or(ROOT);
-                self.add(place, node.key_count, node.bytes);
+                self.add(place, node.counts);
             } else if let Some(dropped) = dropped.get_mut(type_at) {
-                dropped.key_count = dropped.key_count.max(node.key_count);
-                dropped.bytes = dropped.bytes.max(node.bytes);
+                dropped.key_count = dropped.key_count.max(key_count);
+                dropped.bytes = dropped.bytes.max(bytes);
             }
             places.push(place);
         }
@@ -446,7 +478,7 @@ mod tests {
 
     use super::*;
 
-    fn facts(key: &[u8], size: u64) -> KeyFacts<'_> {
+    pub(super) fn facts(key: &[u8], size: u64) -> KeyFacts<'_> {
         KeyFacts {
             db: 0,
             key,
@@ -466,14 +498,14 @@ mod tests {
         }
     }
 
-    fn table(memory_max: usize) -> Prefixes {
+    pub(super) fn table(memory_max: usize) -> Prefixes {
         Prefixes::new(Rule::new(b":;,_- ", true), memory_max)
     }
 
     fn listed(prefixes: &Prefixes, limit: usize) -> Vec<(String, u64, u64)> {
         let text = |p: &Prefix| String::from_utf8_lossy(&p.text).into_owned();
         let leading = prefixes.leading(ObjectType::String, RankBy::KeyCount, limit);
-        leading.iter().map(|p| (text(p), p.key_count, p.bytes)).collect()
+        leading.iter().map(|p| (text(p), p.counts.key_count, p.counts.bytes)).collect()
     }
 
     #[test]
@@ -583,6 +615,22 @@ mod tests {
         }
         a.merge(&b);
         assert_eq!(listed(&a, 10_000), listed(&whole, 10_000));
+    }
+
+    #[test]
+    fn what_never_expires_is_counted_apart() {
+        let mut prefixes = table(1 << 20);
+        for number in 0..10_u8 {
+            let expire_at_ms = (number % 2 == 0).then_some(1);
+            let key = [b'a' + number % 5, b':', b'1'];
+            prefixes.observe(&KeyFacts { expire_at_ms, ..facts(&key, u64::from(number)) });
+        }
+        // Of a, 0 and 5: the odd one lasts. Of c, 2 and 7.
+        let leading = prefixes.leading(ObjectType::String, RankBy::LastingBytes, 2);
+        let shown: Vec<_> = (leading.iter())
+            .map(|p| (p.text[0], p.counts.bytes, p.counts.lasting_bytes, p.counts.lasting_count))
+            .collect();
+        assert_eq!(shown, [(b'e', 13, 9, 1), (b'c', 9, 7, 1)]);
     }
 
     #[test]
