@@ -10,7 +10,7 @@ use offkey_rdb::{Blocks, Checksum, Entry, Error, Key, Part, RdbType, Reader, Val
 use crate::facts::KeyFacts;
 use crate::memory::{Model, Profile, Sizer, Sizes, Templates};
 use crate::run::Poll;
-use crate::source::{Input, Meter, Source, SourceError};
+use crate::source::{self, Input, Meter, Source, SourceError};
 use crate::tally::Tally;
 use crate::{ChecksumState, DamagedKey, InputInfo, Options, SizeKind};
 
@@ -37,6 +37,17 @@ enum Stop {
     Enough,
 }
 
+impl Stop {
+    /// Whether another attempt may fare better.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Source(error) => error.may_pass(),
+            Self::Rdb(error) => error.io().is_some_and(source::may_pass),
+            Self::Enough => false,
+        }
+    }
+}
+
 /// Reads `input` to its end or as far as it goes.
 ///
 /// Whatever is wrong with it stands in the answer: only the observer and `poll` end it.
@@ -53,6 +64,7 @@ pub(crate) fn read(
     info.damaged_num = counted.damaged_count;
     if let Err(stop) = &read {
         info.error = Some(format!("{}: {stop}", info.file));
+        info.error_may_pass = stop.may_pass();
     } else if info.checksum == ChecksumState::Wrong {
         info.error = Some(format!("{}: {}", info.file, info.warnings.pop().unwrap_or_default()));
     }
@@ -364,6 +376,7 @@ impl InputInfo {
             functions_len: 0,
             num: 0,
             damaged_num: 0,
+            error_may_pass: false,
             error: None,
             warnings: Vec::new(),
         }
@@ -371,7 +384,11 @@ impl InputInfo {
 
     /// An input that could not be opened.
     pub(crate) fn unread(file: String, error: &SourceError) -> Self {
-        Self { error: Some(format!("{file}: {error}")), ..Self::named(file) }
+        Self {
+            error: Some(format!("{file}: {error}")),
+            error_may_pass: error.may_pass(),
+            ..Self::named(file)
+        }
     }
 
     fn note_aux(&mut self, name: &[u8], value: &[u8]) {

@@ -6,6 +6,7 @@ mod facts;
 mod input;
 pub mod memory;
 mod options;
+pub mod partial;
 mod report;
 mod run;
 mod source;

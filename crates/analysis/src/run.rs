@@ -56,12 +56,29 @@ pub fn analyze<I: Clone + Into<Input>>(
         let mut again = Summary::new(options, 0);
         std::mem::swap(&mut again.prefixes, &mut summary.prefixes);
         let floors = again.prefixes.freeze();
-        let again = run.pass(&inputs, again)?;
-        summary.prefixes_changed = again.types != summary.types;
-        summary.prefixes = again.prefixes;
-        summary.prefixes.set_floors(floors);
+        summary.recounted(run.pass(&inputs, again)?, floors);
     }
     Ok(Report::new(&summary, options))
+}
+
+/// Reads an input, which may be a folder, once; each part begins as a copy of `empty`. Answers
+/// also whether it can be read again.
+pub(crate) fn pass(
+    input: Input,
+    options: &Options,
+    progress: &dyn Progress,
+    empty: Summary,
+) -> Result<(Summary, bool), Cancelled> {
+    let inputs = expanded([input]);
+    let can_read_again = inputs.iter().all(|input| input.as_ref().is_ok_and(Input::can_read_again));
+    let summary = Run { options, progress: Shared::new(progress) }.pass(&inputs, empty)?;
+    Ok((summary, can_read_again))
+}
+
+/// Memory for the prefixes of one of several inputs. It must not depend on the number of
+/// threads, or the report would.
+pub(crate) fn memory_of_several(options: &Options) -> usize {
+    options.prefix_memory / 4
 }
 
 /// What [`keys`] answers.
@@ -245,11 +262,10 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    /// Memory for the prefixes of one part. It must not depend on the number of threads,
-    /// or the report would.
+    /// Memory for the prefixes of one part.
     fn part_memory(&self, inputs: &[Found]) -> usize {
-        let whole = self.options.prefix_memory;
-        if inputs.len() > 1 { whole / 4 } else { whole }
+        let several = memory_of_several(self.options);
+        if inputs.len() > 1 { several } else { self.options.prefix_memory }
     }
 
     /// Reads every input once; each part begins as a copy of `empty`.

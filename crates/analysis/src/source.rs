@@ -43,6 +43,39 @@ pub(crate) enum SourceError {
     Changed { before: u64, after: u64 },
 }
 
+impl SourceError {
+    /// Whether another attempt may fare better.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Open(error) | Self::Read(error) => may_pass(error),
+            Self::Changed { .. } => true,
+            Self::NotRegular | Self::EmptyFolder | Self::Foreign(_) => false,
+        }
+    }
+}
+
+/// Whether an I/O error is one of a connection, a device or a moment, not of the bytes.
+pub(crate) fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    /// Input/output error (POSIX).
+    const EIO: i32 = 5;
+    error.raw_os_error() == Some(EIO)
+        || matches!(
+            error.kind(),
+            Kind::ConnectionRefused
+                | Kind::ConnectionReset
+                | Kind::ConnectionAborted
+                | Kind::NotConnected
+                | Kind::BrokenPipe
+                | Kind::HostUnreachable
+                | Kind::NetworkUnreachable
+                | Kind::NetworkDown
+                | Kind::TimedOut
+                | Kind::StaleNetworkFileHandle
+                | Kind::ResourceBusy
+        )
+}
+
 /// Bytes that come from elsewhere than a file, such as a live server or an object store.
 pub trait Open: fmt::Debug + Send + Sync {
     /// What messages and the report call it.

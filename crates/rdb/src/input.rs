@@ -201,7 +201,7 @@ impl<B: Blocks> Input<B> {
     /// Brings the next block, with the bytes at hand in front of its data.
     fn next_block(&mut self) -> Result<(), Error> {
         let used = mem::replace(&mut self.spare, Block::none());
-        let mut next = self.blocks.next_block(used).map_err(|e| Error::io(self.at(), e))?;
+        let mut next = self.blocks.next_block(used).map_err(|e| Error::from_io(self.at(), e))?;
         if next.data().is_empty() {
             self.ended = true;
             return Ok(());

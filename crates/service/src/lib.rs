@@ -35,7 +35,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use crate::auth::{
-    CredentialError, CredentialStore, Keyring, Listed, NewCredential, Signer, Unsigned,
+    CredentialError, CredentialStore, Keyring, Listed, NewCredential, Signer, Unsigned, token,
 };
 pub use crate::config::{
     Config, ConfigError, Credential, Instance, Integers, Limits, Node, Permission, Project, Role,

@@ -93,7 +93,7 @@ impl LargestKeys {
         });
     }
 
-    fn push(&mut self, large: Large) {
+    pub(crate) fn push(&mut self, large: Large) {
         self.heap.push(Reverse(large));
         if self.heap.len() > self.limit {
             self.heap.pop();

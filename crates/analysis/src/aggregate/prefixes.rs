@@ -162,6 +162,19 @@ pub(crate) struct Prefix {
     pub(crate) counts: Counts,
 }
 
+/// A prefix as it stands in the table, after its parent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'t> {
+    /// Place of its parent's row; `u32::MAX` if it has none.
+    pub(crate) parent: u32,
+    /// Place of its type among [`Prefixes::floors`].
+    pub(crate) type_at: u16,
+    /// The text beyond its parent's.
+    pub(crate) segment: &'t [u8],
+    pub(crate) key_count: u64,
+    pub(crate) bytes: u64,
+}
+
 impl Prefix {
     /// Bytes of a prefix that a report shows.
     pub(crate) const TEXT_LEN_MAX: usize = 1 << 10;
@@ -249,6 +262,40 @@ impl Prefixes {
     /// The types that have prefixes, with what a prefix not at hand can have at most.
     pub(crate) fn floors(&self) -> impl Iterator<Item = (ObjectType, Floor)> {
         self.tree.types.iter().copied().zip(self.tree.floors.iter().copied())
+    }
+
+    /// The table, for another one to be made of by [`Prefixes::add_floor`] for each type and
+    /// then [`Prefixes::add_row`] in this order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.tree.nodes.iter().map(|node| Row {
+            parent: node.parent,
+            type_at: node.type_at,
+            segment: self.tree.segment(node),
+            key_count: node.key_count,
+            bytes: node.bytes,
+        })
+    }
+
+    pub(crate) fn add_floor(&mut self, object_type: ObjectType, floor: Floor) {
+        let type_at = usize::from(self.tree.type_at(object_type));
+        if let Some(own) = self.tree.floors.get_mut(type_at) {
+            *own = floor;
+        }
+    }
+
+    /// Adds a row; one that names no type or no earlier row counts as one without a parent.
+    pub(crate) fn add_row(&mut self, row: Row<'_>) {
+        let is_known = |at: u32| usize::try_from(at).is_ok_and(|at| at < self.tree.nodes.len());
+        let parent = if is_known(row.parent) { row.parent } else { ROOT };
+        let last_type = self.tree.types.len().saturating_sub(1);
+        let type_at = row.type_at.min(u16::try_from(last_type).unwrap_or(u16::MAX));
+        let place = self.tree.place(parent, type_at, row.segment).unwrap_or(ROOT);
+        self.tree.add(place, row.key_count, row.bytes);
+    }
+
+    /// Makes this a table of a second pass.
+    pub(crate) fn set_frozen(&mut self) {
+        self.tree.is_frozen = true;
     }
 
     /// The `limit` leading prefixes of a type, best first; ties by the other measure, then

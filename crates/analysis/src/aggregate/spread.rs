@@ -51,6 +51,18 @@ impl Powers {
         }
     }
 
+    /// All powers.
+    pub(crate) fn all(&self) -> &[Total] {
+        &self.0
+    }
+
+    /// These totals, from the first power on.
+    pub(crate) fn of(totals: &[Total]) -> Self {
+        let mut powers = Self::default();
+        powers.0.iter_mut().zip(totals).for_each(|(own, total)| *own = *total);
+        powers
+    }
+
     /// The powers that have keys, each with its least value.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Total)> {
         let least = |at: u32| if at == 0 { 0 } else { 1 << (at - 1) };

@@ -69,6 +69,11 @@ impl TypeTotals {
         sum
     }
 
+    /// Adds to the totals of a type.
+    pub(crate) fn add(&mut self, object_type: ObjectType, total: Total) {
+        self.slot(object_type).add(total);
+    }
+
     fn slot(&mut self, object_type: ObjectType) -> &mut Total {
         let [string, list, set, zset, hash, stream, array] = &mut self.core;
         match object_type {

@@ -46,7 +46,9 @@ pub use sizer::{Sizer, Sizes};
 pub use template::Templates;
 
 /// What `OBJECT ENCODING` answers once the file is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Encoding {
     /// `raw`; also the answer for values of modules.
     Raw,

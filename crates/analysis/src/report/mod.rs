@@ -399,6 +399,9 @@ pub struct InputInfo {
     /// Bytes of function libraries' code.
     #[serde(skip)]
     pub(crate) functions_len: u64,
+    /// Whether it stopped for a reason that may pass, such as a lost connection.
+    #[serde(skip)]
+    pub error_may_pass: bool,
     /// Why reading stopped: file, byte offset, key, reason; as the command line prints it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,

@@ -27,7 +27,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-pub use self::credentials::{CredentialError, CredentialStore, Listed, NewCredential};
+pub use self::credentials::{CredentialError, CredentialStore, Listed, NewCredential, token};
 pub use self::keyring::Keyring;
 pub use self::signer::{Signer, Unsigned};
 

@@ -145,7 +145,7 @@ fn stored_credentials_count_until_they_are_revoked_or_end() {
     let ring = keyring.clone();
     let service = Service::start_with(|_| {}, move |config| config.keyring = Some(ring));
     let runtime = Runtime::new().unwrap();
-    let store = CredentialStore::open(&service.config.data_dir, keyring);
+    let store = CredentialStore::open(&service.config, keyring);
     let store = runtime.block_on(store).unwrap();
     let signer = |ak: &str| Signer { ak: ak.to_owned(), sk: Secret::new("stored secret") };
     let ask = |ak: &str, token: Option<&str>| {
