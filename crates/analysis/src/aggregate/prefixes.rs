@@ -171,8 +171,7 @@ pub(crate) struct Row<'t> {
     pub(crate) type_at: u16,
     /// The text beyond its parent's.
     pub(crate) segment: &'t [u8],
-    pub(crate) key_count: u64,
-    pub(crate) bytes: u64,
+    pub(crate) counts: Counts,
 }
 
 impl Prefix {
@@ -271,8 +270,7 @@ impl Prefixes {
             parent: node.parent,
             type_at: node.type_at,
             segment: self.tree.segment(node),
-            key_count: node.key_count,
-            bytes: node.bytes,
+            counts: node.counts,
         })
     }
 
@@ -290,7 +288,7 @@ impl Prefixes {
         let last_type = self.tree.types.len().saturating_sub(1);
         let type_at = row.type_at.min(u16::try_from(last_type).unwrap_or(u16::MAX));
         let place = self.tree.place(parent, type_at, row.segment).unwrap_or(ROOT);
-        self.tree.add(place, row.key_count, row.bytes);
+        self.tree.add(place, row.counts);
     }
 
     /// Makes this a table of a second pass.
