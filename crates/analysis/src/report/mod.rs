@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Options;
 use crate::aggregate::largest::Large;
-use crate::aggregate::prefixes::{Floor, Prefix, RankBy};
+use crate::aggregate::leading::RankBy;
+use crate::aggregate::prefixes::{Floor, Prefix};
 use crate::aggregate::types::Total;
 use crate::summary::Summary;
 
@@ -117,8 +118,9 @@ fn leading_prefixes(summary: &Summary, rank_by: RankBy, limit: usize) -> Vec<Vec
 
 /// The prefixes of all types that lead by bytes without an expiry.
 fn lasting_prefixes(summary: &Summary, limit: usize) -> Vec<Prefix> {
-    let mut prefixes: Vec<Prefix> =
-        leading_prefixes(summary, RankBy::LastingBytes, limit).into_iter().flatten().collect();
+    let mut prefixes: Vec<Prefix> = (summary.object_types().into_iter())
+        .flat_map(|object_type| summary.prefixes.lasting(object_type, limit))
+        .collect();
     prefixes.sort_by_key(|p| Reverse((p.counts.lasting_bytes, p.counts.lasting_count)));
     prefixes.truncate(limit);
     prefixes
@@ -182,7 +184,7 @@ impl LargestKey {
 }
 
 impl LargestKeyPrefix {
-    fn new(prefix: &Prefix) -> Self {
+    pub(crate) fn new(prefix: &Prefix) -> Self {
         let (key_prefix, key_prefix_base64) = prefix_text(prefix);
         Self {
             key_prefix,
@@ -342,6 +344,15 @@ pub struct DamagedKey {
     pub serialized_bytes: u64,
 }
 
+/// Where reading an input stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// Byte offset in the input.
+    pub offset: u64,
+    /// Database and first bytes of the name of the key that was being read.
+    pub key: Option<(u64, Vec<u8>)>,
+}
+
 /// Memory of a server beside its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overhead {
@@ -405,6 +416,9 @@ pub struct InputInfo {
     /// Why reading stopped: file, byte offset, key, reason; as the command line prints it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+    /// Where in the file that was, for programs.
+    #[serde(skip)]
+    pub stopped: Option<Stopped>,
     /// Things worth knowing that are not errors, such as bytes after the end.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,

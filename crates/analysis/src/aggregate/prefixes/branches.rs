@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use offkey_rdb::ObjectType;
 
-use super::{Counts, Node, Prefix, Prefixes, Tree, below_top};
+use super::tree::below_top;
+use super::{Counts, Node, Prefix, Prefixes, Tree};
 
 /// A node of the tree of the greatest prefixes.
 #[derive(Debug, Clone, PartialEq, Eq)]
