@@ -47,7 +47,7 @@ pub use crate::secret::Secret;
 pub use crate::settings::{AnalysisConfig, Size, TaskLimits};
 pub use crate::tasks::{ChildError, Isolation, child};
 
-use crate::auth::{Credentials, ReplayGuard, Throttle};
+use crate::auth::{Credentials, LinkKey, ReplayGuard, Throttle};
 use crate::store::{Location, Store, StoreError};
 use crate::tasks::{Engine, Tasks, Works};
 use crate::tls::Tls;
@@ -93,6 +93,9 @@ pub enum StartError {
     /// The credential store cannot be opened.
     #[error(transparent)]
     Credentials(#[from] CredentialError),
+    /// There are no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(String),
     /// The certificate cannot be used.
     #[error("{0}")]
     Tls(String),
@@ -118,6 +121,12 @@ struct App {
     engine: Arc<Engine>,
     replay: ReplayGuard,
     throttle: Throttle,
+    links: LinkKey,
+    public_url: Option<String>,
+    /// Whether clients reach it by TLS.
+    https: bool,
+    /// Changes when the service stops.
+    stopping: watch::Receiver<bool>,
 }
 
 /// A process that runs tasks and answers no requests.
@@ -145,6 +154,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         config.isolation,
         config.workers,
     ));
+    let links = LinkKey::new(config.keyring.as_ref()).map_err(StartError::Random)?;
     let credentials =
         Credentials::open(&config.data_dir, config.credentials, config.keyring).await?;
     let tls = config.tls.map(Tls::open).transpose().map_err(StartError::Tls)?.map(Arc::new);
@@ -156,6 +166,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let (listener, addr) =
         listening.await.map_err(|error| StartError::Listen { listen: config.listen, error })?;
 
+    let (stop, stopped) = watch::channel(false);
     let app = Arc::new(App {
         clock,
         integers: config.integers,
@@ -167,8 +178,11 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         engine: Arc::clone(&engine),
         replay: ReplayGuard::default(),
         throttle: Throttle::new(&config.limits),
+        links,
+        public_url: config.public_url,
+        https: tls.is_some(),
+        stopping: stopped.clone(),
     });
-    let (stop, stopped) = watch::channel(false);
     let works = engine.start(location, &stopped);
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).follow(stopped.clone()));

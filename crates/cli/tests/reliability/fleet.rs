@@ -450,7 +450,7 @@ pub(crate) fn rdb(keys: u32) -> Vec<u8> {
         if number % 5 == 0 {
             file.key(&name, &value::hash_listpack(&[("name", "Ada"), ("city", "London")]));
         } else {
-            file.key(&name, &value::string(&"x".repeat(usize::try_from(number % 90).unwrap())));
+            file.key(&name, &value::string("x".repeat(usize::try_from(number % 90).unwrap())));
         }
     }
     file.finish()

@@ -1,5 +1,7 @@
 //! The task table.
 
+use std::ops::RangeInclusive;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
@@ -43,10 +45,11 @@ macro_rules! task_columns {
 }
 pub(super) use {sum_of_parts, task_columns};
 
-/// Which tasks a list is of: project, instance and, unless it is null, state.
+/// Which tasks a list is of: project, instance, state unless it is null, and creation.
 macro_rules! listed {
     () => {
-        "project_id = $1 AND instance_id = $2 AND ($3 IS NULL OR state = $3)"
+        "project_id = $1 AND instance_id = $2 AND ($3 IS NULL OR state = $3) \
+         AND created_at_ms BETWEEN $4 AND $5"
     };
 }
 
@@ -116,6 +119,7 @@ impl Store {
         project_id: &str,
         instance_id: Uuid,
         state: Option<State>,
+        created_at_ms: RangeInclusive<i64>,
         page: Page,
     ) -> Result<(Vec<Task>, i64), StoreError> {
         self.within(async {
@@ -125,6 +129,8 @@ impl Store {
                 .bind(project_id)
                 .bind(instance_id.to_string())
                 .bind(state)
+                .bind(*created_at_ms.start())
+                .bind(*created_at_ms.end())
                 .fetch_one(&mut *transaction)
                 .await?;
             let rows = sqlx::query(concat!(
@@ -132,11 +138,13 @@ impl Store {
                 task_columns!(),
                 " FROM tasks WHERE ",
                 listed!(),
-                " ORDER BY created_at_ms DESC, id DESC LIMIT $4 OFFSET $5"
+                " ORDER BY created_at_ms DESC, id DESC LIMIT $6 OFFSET $7"
             ))
             .bind(project_id)
             .bind(instance_id.to_string())
             .bind(state)
+            .bind(*created_at_ms.start())
+            .bind(*created_at_ms.end())
             .bind(i64::from(page.limit))
             .bind(i64::from(page.offset))
             .fetch_all(&mut *transaction)

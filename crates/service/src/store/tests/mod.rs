@@ -5,6 +5,7 @@ mod races;
 mod tasks;
 mod upgrade;
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use crate::api::Page;
 use crate::config::Role;
 use crate::settings::AnalysisConfig;
 use crate::tasks::{Claim, Outcome, Part, Progress, State, Step, Subject, Task};
+
+const EVER: RangeInclusive<i64> = i64::MIN..=i64::MAX;
 
 const ALL: Page = Page { offset: 0, limit: 1000 };
 
@@ -121,7 +124,7 @@ fn success() -> Outcome {
 }
 
 async fn only(store: &Store, instance: u128) -> Task {
-    let listed = store.list("p", Uuid::from_u128(instance), None, ALL).await.unwrap();
+    let listed = store.list("p", Uuid::from_u128(instance), None, EVER, ALL).await.unwrap();
     assert_eq!((listed.0.len(), listed.1), (1, 1));
     listed.0[0].clone()
 }

@@ -69,7 +69,7 @@ async fn forced_deletion_takes_the_task_from_its_worker() {
         assert!(!store.beat(&task, Progress::default(), terms().lease).await.unwrap());
         assert!(!store.finish(&task, &success()).await.unwrap());
         assert!(!store.release(&task).await.unwrap());
-        assert_eq!(store.list("p", id, None, ALL).await.unwrap(), (vec![], 0));
+        assert_eq!(store.list("p", id, None, EVER, ALL).await.unwrap(), (vec![], 0));
         // A worker that ends first has ended it, and the deletion takes its report along.
         store.create(id, &subject(1)).await.unwrap();
         let task = take(&store).await;
@@ -93,7 +93,7 @@ async fn list_has_the_newest_first_in_pages() {
             async move {
                 let page = Page { offset, limit };
                 let instance = Uuid::from_u128(1);
-                let (tasks, total) = store.list("p", instance, state, page).await.unwrap();
+                let (tasks, total) = store.list("p", instance, state, EVER, page).await.unwrap();
                 (tasks.iter().map(|task| task.id.as_u128()).collect::<Vec<_>>(), total)
             }
         };
