@@ -98,15 +98,9 @@ pub fn keys(
     each: &mut dyn FnMut(&KeyFacts<'_>) -> ControlFlow<()>,
 ) -> Vec<KeysEnd> {
     let mut ends = Vec::new();
-    for found in expanded([input.into()]) {
+    for found in each_input(input.into()) {
         let mut lister = Lister { each, damaged: Vec::new(), has_enough: false };
-        let input = match found {
-            Ok(input) => {
-                let shared = Shared::new(&());
-                input::read(&input, options, &mut Poll::new(&shared), &mut lister)
-            }
-            Err((name, error)) => InputInfo::unread(name, &error),
-        };
+        let input = read_one(&found, options, &mut lister);
         let has_enough = lister.has_enough;
         ends.push(KeysEnd { input, damaged: lister.damaged });
         if has_enough {
@@ -147,8 +141,22 @@ impl Observe for Summary {
     }
 }
 
+/// Reads one input into an observer, with nobody told of the progress.
+pub(crate) fn read_one(found: &Found, options: &Options, observer: &mut impl Observe) -> InputInfo {
+    let shared = Shared::new(&());
+    match found {
+        Ok(input) => input::read(input, options, &mut Poll::new(&shared), observer),
+        Err((name, error)) => InputInfo::unread(name.clone(), error),
+    }
+}
+
+/// An input, or the files of a folder.
+pub(crate) fn each_input(input: Input) -> Vec<Found> {
+    expanded([input])
+}
+
 /// An input, or the name of what could not be made into one.
-type Found = Result<Input, (String, SourceError)>;
+pub(crate) type Found = Result<Input, (String, SourceError)>;
 
 fn expanded(inputs: impl IntoIterator<Item = Input>) -> Vec<Found> {
     let mut found = Vec::new();

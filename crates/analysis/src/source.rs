@@ -128,6 +128,12 @@ impl From<&Path> for Input {
 }
 
 impl Input {
+    /// The files that reading it reads: those of a folder, else itself. Of a folder that
+    /// cannot be read the reading says why.
+    pub fn files(self) -> Vec<Self> {
+        self.clone().expand().unwrap_or_else(|_| vec![self])
+    }
+
     /// Whether it can be read a second time.
     pub(crate) fn can_read_again(&self) -> bool {
         match self {
@@ -137,7 +143,7 @@ impl Input {
     }
 
     /// The name as people see it: no control character gets through.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         let shown =
             |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
         match self {
