@@ -51,8 +51,8 @@ pub(crate) struct RemoteArgs {
 
     /// Networks in which other nodes may lie, with commas between [default: the private
     /// network of the address given]
-    #[arg(long, value_name = "NETWORKS", default_value_t, hide_default_value = true)]
-    allow_network: Networks,
+    #[arg(long, value_name = "NETWORKS")]
+    allow_network: Option<Networks>,
 
     /// PEM file of the authorities that sign the servers' certificates [default: the system's]
     #[arg(long, value_name = "FILE")]
@@ -175,8 +175,8 @@ impl RemoteArgs {
             }
             return Ok(());
         }
-        let stop = Arc::default();
-        match discover(&url.addresses, &topology, &access, &self.allow_network, &stop) {
+        let (networks, stop) = (self.allow_network.clone().unwrap_or_default(), Arc::default());
+        match discover(&url.addresses, &topology, &access, &networks, &stop) {
             Ok(found) => self.picked(text, &found, preference, &access, gate, inputs),
             Err(error) => inputs.all.push(unusable(text, &error)),
         }
