@@ -14,6 +14,7 @@
 mod alloc;
 mod array;
 mod dict;
+mod digits;
 mod hash;
 mod hash_expire;
 mod model;
@@ -24,6 +25,7 @@ mod profile;
 mod quicklist;
 mod rax;
 mod rules;
+mod score;
 mod sds;
 mod set;
 mod sizer;

@@ -173,7 +173,9 @@ pub(crate) struct ZsetRules {
     pub(crate) skiplist_rounded: bool,
     /// Whether the dict is sized for all members at once.
     pub(crate) presize: bool,
-    /// Whether scores are printed in their shortest form.
+    /// Whether a blob that is built keeps integer scores as such up to 2^62 (`double2ll`).
+    pub(crate) integer_scores: bool,
+    /// Whether other scores are printed in their shortest form.
     pub(crate) shortest_scores: bool,
 }
 
@@ -300,6 +302,7 @@ pub(crate) const REDIS_4_0: Rules = Rules {
         fixed_counted: false,
         skiplist_rounded: false,
         presize: false,
+        integer_scores: false,
         shortest_scores: false,
     },
     stream: StreamRules {
@@ -371,6 +374,7 @@ const REDIS_7_0: Rules = Rules {
     list: ListRules { node_len: 40, ..REDIS_6_2_12.list },
     dict_len: 56,
     hash: HashRules { presize: Presize::LeftAndPacked, ..REDIS_6_2_12.hash },
+    zset: ZsetRules { integer_scores: true, ..REDIS_6_2_12.zset },
     stream: StreamRules { stream_len: 80, group_len: 40, ..REDIS_6_2_12.stream },
     ..REDIS_6_2_12
 };

@@ -285,14 +285,18 @@ impl Data {
     }
 
     fn score(&mut self) -> Vec<u8> {
-        let score = match self.rng.below(5) {
+        let power = f64::from(u32::try_from(self.rng.below(40)).unwrap());
+        let score = match self.rng.below(7) {
             0 => self.rng.below(1000) as f64,
             1 => self.rng.below(1 << 40) as f64 / 1e3,
             2 => self.rng.below(1 << 30) as f64 / 1e17,
-            3 => 1e18,
-            _ => self.rng.bits() as f64 * -1e3,
+            3 => *self.rng.pick(&[-0.0, 5e-324, f64::INFINITY, f64::MIN, 1e15, 1e18]),
+            // Around 2^52, 2^62 and 2^63, where integers are printed in another way.
+            4 => f64::exp2(*self.rng.pick(&[52.0, 53.0, 62.0, 63.0])) + power.exp2() - 512.0,
+            5 => (self.rng.bits() >> self.rng.below(63)) as f64 * -1.0,
+            _ => Some(f64::from_bits(self.rng.bits())).filter(|s| !s.is_nan()).unwrap_or(0.5),
         };
-        score.to_string().into_bytes()
+        format!("{score:e}").into_bytes()
     }
 
     fn stream(&mut self, key: Words, count: usize) {

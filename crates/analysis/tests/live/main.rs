@@ -62,10 +62,6 @@ fn memory_usage_is_what_the_server_says() {
                 // What is drawn has no bias: the sum is near.
                 let bound = real / 50 + 2000;
                 assert!(error.abs() < bound, "{name}, {group}: {error} of {real}, {worst:?}");
-            } else if group == "zset listpack" {
-                // Of those written as skip lists under lower limits and packed when loaded,
-                // a few are a size class too small: docs/MEMORY.md, what is open.
-                assert!(keys - exact <= keys / 20, "{name}, {group}: {exact} of {keys}, {worst:?}");
             } else {
                 assert_eq!(exact, keys, "{name}, {group}: {worst:?}");
             }
