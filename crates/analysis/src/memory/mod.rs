@@ -24,6 +24,7 @@ mod packed;
 mod profile;
 mod quicklist;
 mod rax;
+mod rows;
 mod rules;
 mod score;
 mod sds;
