@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use offkey_analysis::memory::{Allocator, Config, Profile};
 
+use crate::credential::{CredentialArgs, TokenArgs};
 use crate::demo::DemoArgs;
 use offkey_analysis::{Options, SizeKind};
 
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Keys(KeysArgs),
     Inspect(InspectArgs),
     Serve(ServeArgs),
+    Credential(CredentialArgs),
+    Token(TokenArgs),
     Demo(DemoArgs),
 }
 

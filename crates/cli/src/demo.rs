@@ -1,5 +1,6 @@
 //! `offkey demo`: the service with a sample instance, tried through its own API.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use offkey_analysis::Report;
+use offkey_render::name::Text;
 use offkey_service::{
     AnalysisConfig, Config, Credential, Instance, Integers, Limits, Node, Permission, Project,
     Role, Secret, Signer, Unsigned,
@@ -20,7 +22,7 @@ use tracing_subscriber::filter::LevelFilter;
 use uuid::{Uuid, uuid};
 
 use crate::Outcome;
-use crate::render::{self, Style, Text};
+use crate::render::{self, Style};
 use crate::serve::{self, Told};
 
 /// A shop's data, written by a real Redis.
@@ -149,8 +151,10 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
         listen: ([127, 0, 0, 1], port).into(),
         allow_plain_http: false,
         tls: None,
+        public_url: None,
         limits: Limits::default(),
         data_dir: data_dir.to_owned(),
+        database: None,
         credential_key_file: None,
         keyring: None,
         workers: 1,
@@ -171,6 +175,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
             engine_version: "7.0".to_owned(),
             max_memory_mb: 1024,
             created_at: "2026-01-01T00:00:00.000Z".to_owned(),
+            tags: BTreeMap::new(),
             nodes: vec![Node {
                 id: NODE_ID.to_owned(),
                 name: "demo-0".to_owned(),

@@ -3,8 +3,11 @@
 
 mod analyze;
 mod args;
+mod config;
+mod credential;
 mod demo;
 mod inspect;
+mod interrupt;
 mod keys;
 mod output;
 mod progress;
@@ -36,6 +39,8 @@ fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&args, now_ms),
         Command::Inspect(args) => inspect::run(&args),
         Command::Serve(args) => serve::run(&args.config),
+        Command::Credential(args) => credential::run(&args, now_ms),
+        Command::Token(args) => credential::token(&args, now_ms),
         Command::Demo(args) => demo::run(&args, stdout_style()),
     };
     match outcome {

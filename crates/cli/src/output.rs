@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tempfile::NamedTempFile;
 
+use crate::interrupt::RemoveOnSignal;
+
 /// A destination that must be [`Output::finish`]ed; a file dropped before that leaves nothing.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -23,6 +25,7 @@ enum Sink {
     File {
         temporary: NamedTempFile,
         target: PathBuf,
+        on_signal: RemoveOnSignal,
     },
     /// A pipe or device, such as `/dev/stderr`, which cannot be replaced.
     Device(File),
@@ -65,8 +68,11 @@ impl Output {
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         match self.sink {
             Sink::Stdout(_) | Sink::Device(_) => Ok(()),
-            Sink::File { temporary, target } => {
-                persist(temporary, &target).with_context(|| format!("cannot write {:?}", self.name))
+            Sink::File { temporary, target, on_signal } => {
+                persist(temporary, &target)
+                    .with_context(|| format!("cannot write {:?}", self.name))?;
+                drop(on_signal);
+                Ok(())
             }
         }
     }
@@ -87,7 +93,8 @@ fn open_file(path: &Path) -> io::Result<Sink> {
         .suffix(".tmp")
         .permissions(Permissions::from_mode(0o666)) // Less the umask, as for any new file.
         .tempfile_in(folder(&target))?;
-    Ok(Sink::File { temporary, target })
+    let on_signal = RemoveOnSignal::new(temporary.path().to_owned())?;
+    Ok(Sink::File { temporary, target, on_signal })
 }
 
 fn persist(temporary: NamedTempFile, target: &Path) -> io::Result<()> {

@@ -5,15 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use offkey_service::{Config, Keyring, Running, Secret};
+use offkey_service::{Config, Running};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::Outcome;
-
-/// Name under which systemd hands over the keys of the credential store.
-const SYSTEMD_CREDENTIAL: &str = "offkey-credential-key";
 
 /// Ctrl-C and SIGTERM, which end the process in its own way from [`Told::listen`] on.
 pub(crate) struct Told {
@@ -22,8 +19,7 @@ pub(crate) struct Told {
 }
 
 pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
-    let mut config = Config::load(config)?;
-    config.keyring = keyring(config.credential_key_file.as_deref())?;
+    let config = crate::config::load(config)?;
     log(LevelFilter::INFO);
     let runtime = Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
@@ -33,18 +29,6 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
         running.stop().await;
         Ok(Outcome::Complete)
     })
-}
-
-/// The keys of the credential store: from the configured file, or as systemd hands them over.
-fn keyring(file: Option<&Path>) -> anyhow::Result<Option<Keyring>> {
-    let handed = std::env::var_os("CREDENTIALS_DIRECTORY")
-        .map(|folder| Path::new(&folder).join(SYSTEMD_CREDENTIAL))
-        .filter(|path| path.exists());
-    let Some(path) = file.map(Path::to_owned).or(handed) else { return Ok(None) };
-    let text = std::fs::read_to_string(&path).map(Secret::new);
-    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    let keyring = Keyring::parse(text.expose());
-    keyring.map(Some).map_err(|reason| anyhow::anyhow!("{}: {reason}", path.display()))
 }
 
 /// Starts the service on this machine's clock.

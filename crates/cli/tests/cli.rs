@@ -3,8 +3,11 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use offkey_testkit::{RdbFile, value};
 use serde_json::Value as Json;
@@ -366,6 +369,30 @@ fn report_file_is_whole_or_absent() {
         fs::read_dir(bench.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     files.sort();
     assert_eq!(files, ["report.csv", "report.json", "shop.rdb"]);
+}
+
+#[test]
+fn interrupted_run_leaves_no_half_written_file() {
+    let folder = Bench::new();
+    let mut run = folder
+        .command(&["analyze", "-", "-o", "report.json"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let catches_sigterm = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (15 - 1)) != 0
+    };
+    let files = || fs::read_dir(folder.path(".")).unwrap().count();
+    while files() == 0 || !catches_sigterm() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(files(), 1);
+    assert!(Command::new("kill").arg(run.id().to_string()).status().unwrap().success());
+    assert_eq!(run.wait().unwrap().signal(), Some(15));
+    assert_eq!(files(), 0);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The configuration file: who may call, what there is to analyse, and where it is.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use axum::http::uri::Authority;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -13,6 +14,7 @@ use crate::auth::Keyring;
 use crate::ids;
 use crate::secret::Secret;
 use crate::settings::AnalysisConfig;
+use crate::store::Location;
 
 /// What `offkey.toml` says; `offkey.example.toml` explains every key.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,11 +29,19 @@ pub struct Config {
     /// Certificate and key; without them the API speaks plain HTTP.
     #[serde(default)]
     pub tls: Option<TlsConfig>,
+    /// URL that clients reach the service by, for links to itself; without it, what the
+    /// `Host` header says.
+    #[serde(default)]
+    pub public_url: Option<String>,
     /// What a client may ask for at most.
     #[serde(default)]
     pub limits: Limits,
-    /// Folder of the databases.
+    /// Folder of the service's own files, among them the databases unless `database` is set.
     pub data_dir: PathBuf,
+    /// URL of a PostgreSQL database, which any number of processes can share; without it,
+    /// SQLite in the data folder.
+    #[serde(default)]
+    pub database: Option<Secret>,
     /// File with the keys that encrypt the credential store.
     #[serde(default)]
     pub credential_key_file: Option<PathBuf>,
@@ -155,6 +165,9 @@ pub struct Instance {
     /// When it was made, where the client should see it.
     #[serde(default = "default_created_at")]
     pub created_at: String,
+    /// What clients can choose it by.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
     /// Its nodes.
     pub nodes: Vec<Node>,
 }
@@ -228,12 +241,31 @@ impl Config {
     /// Checks what the types cannot say: ids are well formed, unique and lead somewhere.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.analysis.check().map_err(|error| format!("analysis.{error}"))?;
+        if let Some(url) = &self.database
+            && !["postgres://", "postgresql://"]
+                .iter()
+                .any(|scheme| url.expose().starts_with(scheme))
+        {
+            return Err("database is no URL that begins with postgres://".to_owned());
+        }
         if self.tls.is_none() && !self.listen.ip().is_loopback() && !self.allow_plain_http {
             return Err(format!(
                 "plain HTTP on an address that other machines reach: set [tls], or \
                  allow_plain_http = true behind a proxy: {}",
                 self.listen
             ));
+        }
+        if let Some(url) = &self.public_url {
+            let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+            if rest.is_none_or(|rest| rest.trim_end_matches('/').parse::<Authority>().is_err()) {
+                return Err(format!("public_url is no http[s]://host[:port]: {url}"));
+            }
+        }
+        if let Some(instance) =
+            self.instances.iter().find(|instance| i32::try_from(instance.max_memory_mb).is_err())
+        {
+            let Instance { id, max_memory_mb, .. } = instance;
+            return Err(format!("max_memory_mb of instance {id} is too large: {max_memory_mb}"));
         }
         let mut seen = HashSet::new();
         let mut once = |what: &str, id: &str| {
@@ -316,6 +348,16 @@ impl Permission {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|permission| permission.name() == name)
+    }
+}
+
+impl Config {
+    /// Where the database is.
+    pub(crate) fn location(&self) -> Location {
+        match &self.database {
+            None => Location::Sqlite(self.data_dir.join("tasks.sqlite")),
+            Some(url) => Location::Postgres(url.clone()),
+        }
     }
 }
 
@@ -483,6 +525,7 @@ mod tests {
                 engine_version: version.to_owned(),
                 max_memory_mb: 0,
                 created_at: String::new(),
+                tags: BTreeMap::new(),
                 nodes: vec![],
             };
             assert_eq!(instance.supports_key_analysis(), supported, "{engine} {version}");

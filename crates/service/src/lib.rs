@@ -1,4 +1,4 @@
-//! The self-hosted service: the DCS offline key analysis API over one SQLite file.
+//! The self-hosted service: the DCS offline key analysis API over one database.
 //!
 //! ```text
 //! request -> finish (request id, error body) -> authenticate -> handler -> task store
@@ -17,6 +17,7 @@ mod router;
 mod secret;
 mod server;
 mod settings;
+mod store;
 mod tasks;
 mod tls;
 
@@ -34,7 +35,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use crate::auth::{
-    CredentialError, CredentialStore, Keyring, Listed, NewCredential, Signer, Unsigned,
+    CredentialError, CredentialStore, Keyring, Listed, NewCredential, Signer, Unsigned, token,
 };
 pub use crate::config::{
     Config, ConfigError, Credential, Instance, Integers, Limits, Node, Permission, Project, Role,
@@ -44,8 +45,9 @@ pub use crate::router::routes;
 pub use crate::secret::Secret;
 pub use crate::settings::{AnalysisConfig, Size};
 
-use crate::auth::{Credentials, ReplayGuard, Throttle};
-use crate::tasks::{Store, StoreError, Tasks};
+use crate::auth::{Credentials, LinkKey, ReplayGuard, Throttle};
+use crate::store::{Location, Store, StoreError};
+use crate::tasks::Tasks;
 use crate::tls::Tls;
 
 /// How long open requests may take once the service stops.
@@ -62,8 +64,8 @@ pub struct Running {
     server: JoinHandle<()>,
     workers: Vec<JoinHandle<()>>,
     store: Store,
-    /// Held for as long as the database is used.
-    _lock: File,
+    /// Held for as long as a database in the data folder is used.
+    _lock: Option<File>,
 }
 
 /// The service could not be started.
@@ -89,6 +91,9 @@ pub enum StartError {
     /// The credential store cannot be opened.
     #[error(transparent)]
     Credentials(#[from] CredentialError),
+    /// There are no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(String),
     /// The certificate cannot be used.
     #[error("{0}")]
     Tls(String),
@@ -113,6 +118,12 @@ struct App {
     tasks: Tasks,
     replay: ReplayGuard,
     throttle: Throttle,
+    links: LinkKey,
+    public_url: Option<String>,
+    /// Whether clients reach it by TLS.
+    https: bool,
+    /// Changes when the service stops.
+    stopping: watch::Receiver<bool>,
 }
 
 /// Starts the service: it answers when this returns. Tasks that another process left running
@@ -122,10 +133,18 @@ struct App {
 /// The configuration, data folder, database or address cannot be used.
 pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
     config.check().map_err(StartError::Config)?;
-    let lock = lock(&config.data_dir)?;
+    make_data_dir(&config.data_dir)?;
     let failed = |error: StoreError| StartError::Store(error.to_string());
-    let store = Store::open(&config.data_dir.join("tasks.sqlite")).await.map_err(failed)?;
-    store.end_leases().await.map_err(failed)?;
+    let location = config.location();
+    let lock = match location {
+        Location::Sqlite(_) => Some(lock(&config.data_dir)?),
+        Location::Postgres(_) => None,
+    };
+    let store = Store::open(&location).await.map_err(failed)?;
+    if lock.is_some() {
+        store.end_leases().await.map_err(failed)?;
+    }
+    let links = LinkKey::new(config.keyring.as_ref()).map_err(StartError::Random)?;
     let credentials =
         Credentials::open(&config.data_dir, config.credentials, config.keyring).await?;
     let tls = config.tls.map(Tls::open).transpose().map_err(StartError::Tls)?.map(Arc::new);
@@ -137,6 +156,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let (listener, addr) =
         listening.await.map_err(|error| StartError::Listen { listen: config.listen, error })?;
 
+    let (stop, stopped) = watch::channel(false);
     let app = Arc::new(App {
         clock,
         integers: config.integers,
@@ -147,8 +167,11 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         tasks: Tasks { store: store.clone(), added: Notify::new(), deleted: Notify::new() },
         replay: ReplayGuard::default(),
         throttle: Throttle::new(&config.limits),
+        links,
+        public_url: config.public_url,
+        https: tls.is_some(),
+        stopping: stopped.clone(),
     });
-    let (stop, stopped) = watch::channel(false);
     let workers = (0..config.workers)
         .map(|_| tokio::spawn(tasks::work(Arc::clone(&app), stopped.clone())))
         .collect();
@@ -197,10 +220,9 @@ pub fn make_data_dir(path: &Path) -> Result<(), StartError> {
         .map_err(|error| StartError::DataDir { path: path.to_owned(), error })
 }
 
-/// Makes the data folder and locks it.
+/// Locks the data folder: a database in it has one process.
 fn lock(path: &Path) -> Result<File, StartError> {
     let failed = |error| StartError::DataDir { path: path.to_owned(), error };
-    make_data_dir(path)?;
     let file = File::create(path.join("lock")).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

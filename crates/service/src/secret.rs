@@ -17,6 +17,18 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
+    /// Makes `len` random letters and digits, 5 bits each.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn random(len: usize) -> Result<Self, String> {
+        const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        let mut bytes = Zeroizing::new(vec![0; len]);
+        getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
+        let letter = |byte: &u8| LETTERS.get(usize::from(byte % 32)).copied().map(char::from);
+        Ok(Self::new(bytes.iter().filter_map(letter).collect::<String>()))
+    }
+
     /// The text itself.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -45,6 +57,13 @@ mod tests {
     #[test]
     fn secret_is_not_printed() {
         assert_eq!(format!("{:?}", Secret::new("canary")), "***");
+    }
+
+    #[test]
+    fn random_secrets_differ() {
+        let [one, other] = [40, 40].map(|len| Secret::random(len).unwrap());
+        assert_eq!(one.expose().len(), 40);
+        assert_ne!(one, other);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use crate::store::StoreError;
+
 /// An error answer of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ApiError {
@@ -46,6 +48,12 @@ pub(crate) enum ApiError {
     TaskRunning,
     /// A new backup would have to be taken.
     NoNewBackup,
+    /// A waiting or running analysis reads the backup.
+    BackupInUse,
+    /// The link to a backup has run out, or was not made here.
+    InvalidLink,
+    /// The database cannot be used at present.
+    Unavailable,
     Internal,
 }
 
@@ -132,10 +140,18 @@ impl ApiError {
             Self::TaskRunning => {
                 (StatusCode::BAD_REQUEST, "DCS.4231", "The analysis task is running.")
             }
-            Self::NoNewBackup => (
+            Self::InvalidLink => {
+                (StatusCode::FORBIDDEN, "DCS.2003", "The link has expired or is not valid.")
+            }
+            Self::NoNewBackup | Self::BackupInUse => (
                 StatusCode::BAD_REQUEST,
                 "DCS.4026",
                 "This operation is not allowed when the DCS instance is in the current state.",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "DCS.5000",
+                "The service is temporarily unavailable.",
             ),
             Self::Internal => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "DCS.5000", "Internal service error.")
@@ -149,10 +165,31 @@ impl ApiError {
         self.parts().1.starts_with("APIGW.")
     }
 
+    /// Seconds after which the client should try again, where that is worth it.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u32> {
+        (*self == Self::Unavailable).then_some(5)
+    }
+
     /// Logs what the client is not told, and answers an internal error.
     pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
         Self::Internal
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self::Busy,
+            StoreError::Unavailable(_) => {
+                tracing::warn!(%error, "request refused");
+                Self::Unavailable
+            }
+            StoreError::Database(_)
+            | StoreError::Migration(_)
+            | StoreError::Json(_)
+            | StoreError::Row { .. } => Self::internal(error),
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! The DCS API: a file for each family of operations, its words in [`wire`].
 
+pub(crate) mod background_tasks;
 pub(crate) mod backups;
+mod body;
+pub(crate) mod downloads;
 mod error;
 pub(crate) mod instances;
 pub(crate) mod key_analysis;
@@ -15,7 +18,7 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -56,6 +59,9 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response {
         let body = Json(ErrorBody { error_code, error_msg: &error_msg, request_id });
         let allow = response.headers_mut().remove("allow");
         response = (status, body).into_response();
+        if let Some(seconds) = error.retry_after_seconds() {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
         if let Some(allow) = allow {
             response.headers_mut().insert("allow", allow);
         }

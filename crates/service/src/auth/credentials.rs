@@ -15,7 +15,9 @@ use sqlx::{Row, SqlitePool};
 
 use super::keyring::{Keyring, Sealed};
 use super::signature::hex;
-use crate::config::{Credential, Permission};
+use super::token::issue;
+use crate::config::{Config, Credential, Permission};
+use crate::ids;
 use crate::secret::Secret;
 
 /// Name of the store's file in the data folder.
@@ -92,6 +94,9 @@ pub struct Listed {
 /// The store could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
+    /// It cannot be a credential.
+    #[error("not a usable credential: {0}")]
+    Unusable(&'static str),
     /// There is one with this access key id.
     #[error("there is a credential with this access key id: {0}")]
     Exists(String),
@@ -106,8 +111,11 @@ pub enum CredentialError {
         /// Why.
         reason: String,
     },
+    /// There is no such access key, or it does not open the project.
+    #[error("no token: {0}")]
+    NoToken(String),
     /// There is no key to decrypt it with.
-    #[error("credential store: it is there, but no key for it is configured")]
+    #[error("credential store: it is there, but there is no key for it")]
     NoKey,
 }
 
@@ -118,12 +126,18 @@ impl Credentials {
         keyring: Option<Keyring>,
     ) -> Result<Self, CredentialError> {
         let store = match keyring {
-            Some(keyring) => Some(CredentialStore::open(data_dir, keyring).await?),
+            Some(keyring) => Some(CredentialStore::open_in(data_dir, keyring).await?),
             None if data_dir.join(FILE).exists() => return Err(CredentialError::NoKey),
             None => None,
         };
         let known = |credential| Arc::new(Known { credential, temporary: None });
         Ok(Self { configured: configured.into_iter().map(known).collect(), store })
+    }
+
+    pub(crate) async fn close(&self) {
+        if let Some(store) = &self.store {
+            store.close().await;
+        }
     }
 
     /// The credential with this access key id. A revoked one is gone with the next request.
@@ -138,6 +152,38 @@ impl Credentials {
     }
 }
 
+/// Makes a token of an access key of the configuration or of the store, for `project` or else
+/// the only one that the access key opens.
+///
+/// # Errors
+/// There is no such access key, it has ended, or it does not open the project.
+pub async fn token(
+    config: &Config,
+    ak: &str,
+    project: Option<&str>,
+    now_ms: i64,
+) -> Result<Secret, CredentialError> {
+    let configured = config.credentials.clone();
+    let credentials =
+        Credentials::open(&config.data_dir, configured, config.keyring.clone()).await?;
+    let known = credentials.find(ak).await;
+    credentials.close().await;
+    let refused = |reason: &str| CredentialError::NoToken(format!("{reason}: {ak}"));
+    let known = known?.ok_or_else(|| refused("there is no such access key"))?;
+    if known.temporary.as_ref().is_some_and(|temporary| now_ms >= temporary.expire_at_ms) {
+        return Err(refused("the access key has expired"));
+    }
+    let project = match (project, known.credential.projects.as_slice()) {
+        (None, [only]) => only,
+        (None, _) => return Err(refused("the access key has several projects, so name one")),
+        (Some(id), projects) => projects
+            .iter()
+            .find(|project| *project == id)
+            .ok_or_else(|| refused("the project is not one of the access key"))?,
+    };
+    Ok(Secret::new(issue(ak, &known.credential.sk, project, now_ms)))
+}
+
 impl Temporary {
     /// Whether `token` is the security token that belongs to the access key.
     pub(crate) fn has_token(&self, token: &str) -> bool {
@@ -146,11 +192,15 @@ impl Temporary {
 }
 
 impl CredentialStore {
-    /// Opens the store in `data_dir`, making it where needed.
+    /// Opens the store of a configuration, making it where needed.
     ///
     /// # Errors
     /// The database cannot be opened, or has a secret key that `keyring` cannot decrypt.
-    pub async fn open(data_dir: &Path, keyring: Keyring) -> Result<Self, CredentialError> {
+    pub async fn open(config: &Config, keyring: Keyring) -> Result<Self, CredentialError> {
+        Self::open_in(&config.data_dir, keyring).await
+    }
+
+    async fn open_in(data_dir: &Path, keyring: Keyring) -> Result<Self, CredentialError> {
         let options = SqliteConnectOptions::new()
             .filename(data_dir.join(FILE))
             .create_if_missing(true)
@@ -183,7 +233,16 @@ impl CredentialStore {
                 expire_at_ms: *expire_at_ms,
             }),
         };
-        let Credential { ak, projects, role, .. } = &known.credential;
+        let Credential { ak, sk, projects, role } = &known.credential;
+        if !ids::is_access_key(ak) {
+            return Err(CredentialError::Unusable("an ak is 1 to 128 letters, digits, - or _"));
+        }
+        if sk.expose().is_empty() || sk.expose().bytes().any(|byte| !matches!(byte, b' '..=b'~')) {
+            return Err(CredentialError::Unusable("an sk is one line of ASCII"));
+        }
+        if projects.is_empty() || !projects.iter().all(|id| ids::is_project_id(id)) {
+            return Err(CredentialError::Unusable("a project has 32 hexadecimal digits"));
+        }
         let sealed = self.seal(&known)?;
         let inserted = sqlx::query(
             "INSERT INTO credentials (ak, projects, role, token_hash, expire_at_ms, \
@@ -343,7 +402,7 @@ mod tests {
     #[tokio::test]
     async fn credentials_come_back_until_they_are_revoked() {
         let folder = tempfile::tempdir().unwrap();
-        let store = CredentialStore::open(folder.path(), keyring(&["a"])).await.unwrap();
+        let store = CredentialStore::open_in(folder.path(), keyring(&["a"])).await.unwrap();
         store.add(&new("ONE"), 0).await.unwrap();
         let temporary = Some((77, Secret::new("token")));
         store.add(&NewCredential { temporary, ..new("TWO") }, 0).await.unwrap();
@@ -364,7 +423,8 @@ mod tests {
     #[tokio::test]
     async fn rotation_makes_the_old_key_needless() {
         let folder = tempfile::tempdir().unwrap();
-        let open = |digits: &'static [&str]| CredentialStore::open(folder.path(), keyring(digits));
+        let open =
+            |digits: &'static [&str]| CredentialStore::open_in(folder.path(), keyring(digits));
         open(&["a"]).await.unwrap().add(&new("ONE"), 0).await.unwrap();
         assert!(open(&["b"]).await.is_err());
         let both = open(&["b", "a"]).await.unwrap();
@@ -380,7 +440,7 @@ mod tests {
     async fn changed_rows_do_not_open() {
         for change in ["role = 'admin'", "projects = 'x'", "expire_at_ms = 1, token_hash = 'x'"] {
             let folder = tempfile::tempdir().unwrap();
-            let store = CredentialStore::open(folder.path(), keyring(&["a"])).await.unwrap();
+            let store = CredentialStore::open_in(folder.path(), keyring(&["a"])).await.unwrap();
             store.add(&new("ONE"), 0).await.unwrap();
             let sql = sqlx::AssertSqlSafe(format!("UPDATE credentials SET {change}"));
             sqlx::query(sql).execute(&store.pool).await.unwrap();
@@ -391,7 +451,7 @@ mod tests {
     #[tokio::test]
     async fn secrets_are_not_in_the_files() {
         let folder = tempfile::tempdir().unwrap();
-        let store = CredentialStore::open(folder.path(), keyring(&["a"])).await.unwrap();
+        let store = CredentialStore::open_in(folder.path(), keyring(&["a"])).await.unwrap();
         let temporary = Some((77, Secret::new("canary of a token")));
         store.add(&NewCredential { temporary, ..new("ONE") }, 0).await.unwrap();
         let mut len = 0;

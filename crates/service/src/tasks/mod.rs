@@ -12,7 +12,6 @@
 //! worker that lost its task cannot write over the one that has it now. A task that is deleted
 //! while it runs is lost to its worker in the same way.
 
-mod store;
 mod worker;
 
 use serde::{Deserialize, Serialize};
@@ -21,8 +20,8 @@ use uuid::Uuid;
 
 use crate::config::Role;
 use crate::settings::AnalysisConfig;
+use crate::store::Store;
 
-pub(crate) use self::store::{Deletion, Store, StoreError};
 pub(crate) use self::worker::work;
 
 /// State of a task.

@@ -130,6 +130,7 @@ fn every_route_asks_for_its_role() {
             let target = path
                 .replace("{project_id}", PROJECT)
                 .replace("{instance_id}", INSTANCE)
+                .replace("{backup_id}", INSTANCE)
                 .replace("{task_id}", INSTANCE);
             let answer = service.call(method, &target, "{}");
             let refused = answer.code() == (403, "DCS.2003");
@@ -145,7 +146,7 @@ fn stored_credentials_count_until_they_are_revoked_or_end() {
     let ring = keyring.clone();
     let service = Service::start_with(|_| {}, move |config| config.keyring = Some(ring));
     let runtime = Runtime::new().unwrap();
-    let store = CredentialStore::open(&service.config.data_dir, keyring);
+    let store = CredentialStore::open(&service.config, keyring);
     let store = runtime.block_on(store).unwrap();
     let signer = |ak: &str| Signer { ak: ak.to_owned(), sk: Secret::new("stored secret") };
     let ask = |ak: &str, token: Option<&str>| {

@@ -11,7 +11,8 @@ use crate::api::query::Query;
 use crate::api::scope::InTask;
 use crate::api::wire::TaskId;
 use crate::auth::Caller;
-use crate::tasks::{self, Deletion};
+use crate::store::Deletion;
+use crate::tasks;
 
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
@@ -22,7 +23,7 @@ pub(crate) async fn delete(
     let force = query.flag("force")?;
     let store = &app.tasks.store;
     let found = store.show(&instance.project, instance.id, task_id).await;
-    match found.map_err(ApiError::internal)? {
+    match found? {
         None => return Err(ApiError::UnknownTask),
         Some((task, _)) if task.state == tasks::State::Running && !force => {
             return Err(ApiError::TaskRunning);
@@ -30,7 +31,7 @@ pub(crate) async fn delete(
         Some(_) => caller.once(&app)?,
     }
     let deletion = store.delete(&instance.project, instance.id, task_id, force).await;
-    match deletion.map_err(ApiError::internal)? {
+    match deletion? {
         Deletion::Deleted => {
             app.tasks.deleted.notify_waiters();
             Ok(Json(TaskId { task_id }))

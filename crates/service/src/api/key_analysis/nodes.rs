@@ -16,7 +16,7 @@ pub(crate) async fn nodes(
     InTask { instance, task_id }: InTask,
 ) -> Result<Json<TaskNodes>, ApiError> {
     let found = app.tasks.store.show(&instance.project, instance.id, task_id).await;
-    let (task, _) = found.map_err(ApiError::internal)?.ok_or(ApiError::UnknownTask)?;
+    let (task, _) = found?.ok_or(ApiError::UnknownTask)?;
     let nodes = task
         .subject
         .parts()

@@ -1,0 +1,283 @@
+//! Secrets go through everything there is, and must not be found in anything that stays, or
+//! that somebody else sees: files, logs, answers, arguments.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use offkey_service::{Secret, Signer};
+use serde_json::{Value, json};
+
+use crate::common::{Folder, INSTANCE, NODE, PROJECT, Server};
+
+const SERVE: &[&str] = &["serve", "--config", "offkey.toml"];
+
+/// With characters that each encoding writes in another way.
+const CONFIGURED_SK: &str = "Configured/canary+%=*&~?\\<>1234567890abc";
+const STORED_SK: &str = "Stored/canary+%=*&~?'<>\"1234567890abcdef";
+const TEMPORARY_SK: &str = "Temporary/canary+%=*&~?'<>1234567890abcd";
+const WRONG_SK: &str = "Wrong/canary+%=*&~?'<>1234567890abcdefgh";
+
+/// A secret by its name, in all the ways in which it could be written.
+struct Canary {
+    name: String,
+    forms: Vec<Vec<u8>>,
+}
+
+impl Canary {
+    fn new(name: &str, secret: &str) -> Self {
+        Self::of_bytes(name, secret.as_bytes())
+    }
+
+    fn of_bytes(name: &str, secret: &[u8]) -> Self {
+        let hex = |upper: bool| -> Vec<String> {
+            let digits = |byte| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") };
+            secret.iter().map(digits).collect()
+        };
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
+        let mut forms = vec![secret.to_vec()];
+        for digits in [hex(false), hex(true)] {
+            forms.push(digits.concat().into_bytes());
+            // Every character percent-encoded, and those that must be.
+            forms.push(format!("%{}", digits.join("%")).into_bytes());
+            let must = secret.iter().zip(&digits).flat_map(|(byte, digits)| match is_plain(byte) {
+                true => vec![*byte],
+                false => format!("%{digits}").into_bytes(),
+            });
+            forms.push(must.collect());
+        }
+        // Base64 looks different after 0, 1 and 2 other bytes.
+        for (before, skipped) in [(0, 0), (1, 2), (2, 3)] {
+            let bytes = [&vec![0; before], secret].concat();
+            let whole = bytes.len() * 8 / 6;
+            for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+                forms.push(encoded.as_bytes()[skipped..whole].to_vec());
+            }
+        }
+        if let Ok(text) = std::str::from_utf8(secret) {
+            forms.push(json!(text).to_string().trim_matches('"').as_bytes().to_vec());
+            forms.push(format!("{text:?}").trim_matches('"').as_bytes().to_vec());
+        }
+        Self { name: name.to_owned(), forms }
+    }
+
+    fn is_in(&self, bytes: &[u8]) -> bool {
+        self.forms.iter().any(|form| bytes.windows(form.len()).any(|part| part == form))
+    }
+}
+
+fn assert_none_in(canaries: &[Canary], place: &str, bytes: &[u8]) {
+    for canary in canaries {
+        assert!(!canary.is_in(bytes), "{} is in {place}", canary.name);
+    }
+}
+
+/// Looks through every file below `path`, and answers how many bytes there were.
+fn assert_none_below(canaries: &[Canary], path: &Path) -> usize {
+    let mut len = 0;
+    for entry in fs::read_dir(path).unwrap() {
+        let path = entry.unwrap().path();
+        len += match path.is_dir() {
+            true => assert_none_below(canaries, &path),
+            false => {
+                let bytes = fs::read(&path).unwrap();
+                assert_none_in(canaries, &path.display().to_string(), &bytes);
+                bytes.len()
+            }
+        };
+    }
+    len
+}
+
+#[test]
+fn canaries_are_found_in_every_form() {
+    let canary = Canary::new("", CONFIGURED_SK);
+    assert!(canary.forms.len() > 10);
+    for form in &canary.forms {
+        assert!(canary.is_in(&[b"before", form.as_slice(), b"after"].concat()));
+    }
+    for before in 0..3 {
+        let text = format!("{}{CONFIGURED_SK}after", "b".repeat(before));
+        assert!(canary.is_in(STANDARD_NO_PAD.encode(text).as_bytes()));
+    }
+    assert!(!canary.is_in(STORED_SK.as_bytes()));
+}
+
+#[test]
+fn secrets_stay_where_they_belong() {
+    let configured = format!(
+        "[[credentials]]\nak = \"CONFIGURED\"\nsk = '{CONFIGURED_SK}'\nprojects = [\"{PROJECT}\"]"
+    );
+    let folder = Folder::new("", &configured);
+    let keys: Vec<String> =
+        (0..2).map(|_| folder.good(&["credential", "new-key"]).trim().to_owned()).collect();
+    let serve = |keys: &str| {
+        let mut serve = folder.offkey(SERVE);
+        serve.env("OFFKEY_CREDENTIAL_KEY", keys);
+        Server::start(serve)
+    };
+    let server = serve(&keys[0]);
+    for (name, sk) in [("stored", STORED_SK), ("temporary", TEMPORARY_SK)] {
+        fs::write(folder.path(name), sk).unwrap();
+    }
+    // What a command prints on purpose is not looked at.
+    let command = |args: &[&str], keys: &str| {
+        let output = folder.offkey(args).env("OFFKEY_CREDENTIAL_KEY", keys).output().unwrap();
+        folder.printed.lock().unwrap().extend(&output.stderr);
+        assert!(output.status.success(), "{args:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let add = ["credential", "add", "--config", "offkey.toml", "--json", "--project", PROJECT];
+    command(&[&add[..], &["--ak", "STORED", "--sk-file", "stored"]].concat(), &keys[0]);
+    let temporary = ["--ak", "TEMPORARY", "--sk-file", "temporary", "--expires-in", "1h"];
+    let temporary = command(&[&add[..], &temporary].concat(), &keys[0]);
+    let temporary: Value = serde_json::from_str(&temporary).unwrap();
+    let security_token = temporary["security_token"].as_str().unwrap().to_owned();
+    let token = command(&["token", "--config", "offkey.toml", "--ak", "STORED"], &keys[0]);
+    let token = token.trim();
+    let list = command(&["credential", "list", "--config", "offkey.toml"], &keys[0]);
+    assert!(list.contains("STORED") && list.contains("TEMPORARY"), "{list}");
+    folder.printed.lock().unwrap().extend(list.as_bytes());
+
+    let mac = token.rsplit_once('.').unwrap().1;
+    let mut canaries = vec![
+        Canary::new("configured secret key", CONFIGURED_SK),
+        Canary::new("stored secret key", STORED_SK),
+        Canary::new("secret key of a temporary access key", TEMPORARY_SK),
+        Canary::new("secret key that is not right", WRONG_SK),
+        Canary::new("security token", &security_token),
+        Canary::new("token", mac),
+    ];
+    for (at, key) in keys.iter().enumerate() {
+        let digits = key.as_bytes().chunks_exact(2);
+        let bytes = digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16));
+        let bytes = bytes.collect::<Result<Vec<u8>, _>>().unwrap();
+        canaries.push(Canary::new(&format!("digits of key {at}"), key));
+        canaries.push(Canary::of_bytes(&format!("key {at}"), &bytes));
+    }
+
+    use_service(&server, token, &security_token);
+    let cmdline = fs::read(format!("/proc/{}/cmdline", server.pid())).unwrap();
+    assert_none_in(&canaries, "the arguments", &cmdline);
+    let environ = fs::read(format!("/proc/{}/environ", server.pid())).unwrap();
+    assert_none_in(&canaries[..6], "the environment", &environ);
+    let data = folder.path("data");
+    assert!(assert_none_below(&canaries, &data) > 10_000);
+    assert!(fs::read_dir(&data).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        Canary::new("", "STORED").is_in(&fs::read(path).unwrap())
+    }));
+    assert_none_in(&canaries, "an answer", &server.replies.lock().unwrap());
+    let mut logs = server.kill();
+    assert_none_below(&canaries, &data);
+
+    // After a kill, with both keys, and after the rotation with the new one alone.
+    let both = format!("{}\n{}", keys[1], keys[0]);
+    let server = serve(&both);
+    command(&["credential", "rotate-key", "--config", "offkey.toml"], &both);
+    use_service(&server, token, &security_token);
+    logs.extend(server.stop());
+    let server = serve(&keys[1]);
+    use_service(&server, token, &security_token);
+    command(&["credential", "revoke", "--config", "offkey.toml", "STORED"], &keys[1]);
+    assert_none_in(&canaries, "an answer", &server.replies.lock().unwrap());
+    logs.extend(server.stop());
+    bad_starts(&folder, &keys[1]);
+
+    assert_none_below(&canaries, &data);
+    assert_none_below(&canaries, &folder.path("tmp"));
+    assert!(Canary::new("", "answered").is_in(&logs));
+    assert_none_in(&canaries, "the log", &logs);
+    assert_none_in(&canaries, "what was printed", &folder.printed.lock().unwrap());
+}
+
+/// Good and bad requests with every secret in every place where one belongs.
+fn use_service(server: &Server, token: &str, security_token: &str) {
+    let signer = |ak: &str, sk: &str| Signer { ak: ak.to_owned(), sk: Secret::new(sk) };
+    let analysis = format!("/v2/{PROJECT}/instances/{INSTANCE}/offline/key-analysis");
+    let backups = format!("/v2/{PROJECT}/instances/{INSTANCE}/backups");
+    let security = [("x-security-token", security_token)];
+    for (signer, headers) in [
+        (signer("CONFIGURED", CONFIGURED_SK), &[][..]),
+        (signer("STORED", STORED_SK), &[]),
+        (signer("TEMPORARY", TEMPORARY_SK), &security),
+    ] {
+        let listed = server.call(&signer, "GET", &backups, headers, "");
+        assert_eq!(listed.status, 200, "{listed:?}");
+        let listed: Value = serde_json::from_str(&listed.body).unwrap();
+        for backup in listed["backup_record_response"].as_array().unwrap() {
+            let body = json!({"node_id": NODE, "backup_id": backup["backup_id"]}).to_string();
+            let created = server.call(&signer, "POST", &analysis, headers, &body);
+            assert_eq!(created.status, 200, "{created:?}");
+            let created: Value = serde_json::from_str(&created.body).unwrap();
+            let task = format!("{analysis}/{}", created["task_id"].as_str().unwrap());
+            let shown = || server.call(&signer, "GET", &task, headers, "").body;
+            while !["\"success\"", "\"failed\""].iter().any(|state| shown().contains(state)) {
+                thread::sleep(Duration::from_millis(20));
+            }
+            server.call(&signer, "GET", &format!("{task}/report"), headers, "");
+        }
+        server.call(&signer, "POST", &analysis, headers, "{");
+        server.call(&signer, "GET", &format!("{analysis}/malformed"), headers, "");
+        server.call(&signer, "PUT", &analysis, headers, "");
+    }
+    assert_eq!(server.call(&signer("STORED", WRONG_SK), "GET", &backups, &[], "").status, 401);
+    assert_eq!(server.call(&signer("NOBODY", WRONG_SK), "GET", &backups, &[], "").status, 401);
+    for bad in [&[("x-security-token", WRONG_SK)][..], &[security[0], security[0]]] {
+        let signer = signer("TEMPORARY", TEMPORARY_SK);
+        assert_eq!(server.call(&signer, "GET", &backups, bad, "").status, 401);
+    }
+    let forged = format!("{token}0");
+    for (token, status) in [(token, 200), (&forged, 401), (&token[..token.len() - 1], 401)] {
+        let headers = [("x-auth-token", token)];
+        assert_eq!(server.send("GET", &backups, &headers, "").status, status);
+    }
+    let both = [("x-auth-token", token)];
+    assert_eq!(server.call(&signer("STORED", STORED_SK), "GET", &backups, &both, "").status, 401);
+    let asks = |sk: Value| {
+        let keys = json!({"access": {"key": "STORED"}, "secret": {"key": sk}});
+        json!({"auth": {"identity": {"methods": ["hw_ak_sk"], "hw_ak_sk": keys}}}).to_string()
+    };
+    let good = asks(json!(STORED_SK));
+    for (body, status) in [
+        (good.as_str(), 201),
+        (&asks(json!(WRONG_SK)), 401),
+        (&asks(json!([STORED_SK])), 400),
+        (&asks(json!({(STORED_SK): STORED_SK})), 400),
+        (&good[..good.len() - 5], 400),
+        (&format!("{good}{good}"), 400),
+        (&format!("\"{STORED_SK}\"").replace(['"', '\\'], ""), 400),
+    ] {
+        let answer = server.send("POST", "/v3/auth/tokens", &[], body);
+        assert_eq!(answer.status, status, "{body}: {answer:?}");
+    }
+}
+
+/// Configurations and keys that cannot be used, with secrets in them.
+fn bad_starts(folder: &Folder, key: &str) {
+    let path = folder.path("offkey.toml");
+    let good = fs::read_to_string(&path).unwrap();
+    for (from, to) in [
+        ("sk = '", "sk = "),
+        ("sk = '", "sk = ['"),
+        ("sk = '", "colour = 1\nsk = '"),
+        ("sk = '", "sk = 1\n# '"),
+        ("ak = \"CONFIGURED\"", "ak = \"\""),
+        ("projects = [\"0", "projects = [\"x"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        fs::write(&path, good.replacen(from, to, 1)).unwrap();
+        let output = folder.offkey(SERVE).env("OFFKEY_CREDENTIAL_KEY", key).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{to}");
+        folder.told(&output);
+    }
+    fs::write(&path, &good).unwrap();
+    for key in [&key[1..], &format!("{key}{key}"), &format!("x{key}")] {
+        let output = folder.offkey(SERVE).env("OFFKEY_CREDENTIAL_KEY", key).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        folder.told(&output);
+    }
+}

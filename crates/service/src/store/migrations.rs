@@ -1,0 +1,54 @@
+//! The tables, one migration after another. One that has been released is never changed.
+
+use std::borrow::Cow;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AnyPool, SqlStr};
+
+use super::{Kind, StoreError};
+
+/// A migration's SQL: the same for both databases, or one for each.
+enum Sql {
+    Same(&'static str),
+    Each { sqlite: &'static str, postgres: &'static str },
+}
+
+/// Number, name and SQL, in the order of numbers.
+const MIGRATIONS: &[(i64, &str, Sql)] = &[
+    (1, "tasks", Sql::Same(include_str!("../../migrations/0001_tasks.sql"))),
+    (
+        2,
+        "settings and nodes",
+        Sql::Same(include_str!("../../migrations/0002_settings_and_nodes.sql")),
+    ),
+    (
+        3,
+        "clock",
+        Sql::Each {
+            sqlite: include_str!("../../migrations/0003_clock.sqlite.sql"),
+            postgres: include_str!("../../migrations/0003_clock.postgres.sql"),
+        },
+    ),
+];
+
+/// Brings the tables up to date; a process that is killed on the way leaves whole migrations.
+pub(super) async fn migrate(pool: &AnyPool, kind: Kind) -> Result<(), StoreError> {
+    migrate_to(pool, kind, i64::MAX).await
+}
+
+/// The same, but not beyond a number.
+pub(super) async fn migrate_to(pool: &AnyPool, kind: Kind, last: i64) -> Result<(), StoreError> {
+    let migrations = MIGRATIONS
+        .iter()
+        .filter(|(number, _, _)| *number <= last)
+        .map(|(number, name, sql)| {
+            let sql = SqlStr::from_static(match (sql, kind) {
+                (Sql::Same(sql), _) => sql,
+                (Sql::Each { sqlite, .. }, Kind::Sqlite) => sqlite,
+                (Sql::Each { postgres, .. }, Kind::Postgres) => postgres,
+            });
+            Migration::new(*number, Cow::Borrowed(*name), MigrationType::Simple, sql, false)
+        })
+        .collect();
+    Ok(Migrator::with_migrations(migrations).run(pool).await?)
+}
