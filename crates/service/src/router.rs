@@ -12,6 +12,7 @@ use crate::App;
 use crate::api::{self, backups, instances, key_analysis, projects, tokens};
 use crate::auth::{self, Caller};
 use crate::config::Permission::{self, Analyse, Read};
+use crate::server;
 
 /// A method of a path.
 struct Route {
@@ -72,6 +73,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         // Bodies are limited where they are read.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(api::panicked))
+        .layer(from_fn(server::refuse_ambiguous))
         .layer(from_fn(api::finish))
         .with_state(app)
 }

@@ -11,8 +11,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request};
-use axum::http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, StatusCode, Version};
+use axum::middleware::Next;
+use axum::response::Response;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,6 +28,7 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
+use crate::api::ApiError;
 use crate::auth::ConnectionId;
 use crate::config::Limits;
 use crate::tls::Tls;
@@ -95,6 +99,29 @@ pub(crate) async fn serve(
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// The layer: a request must say in one way whom it is for, as RFC 9112 (3.2) asks.
+pub(crate) async fn refuse_ambiguous(request: Request, next: Next) -> Result<Response, ApiError> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Some(host),
+        (None, _) if request.version() == Version::HTTP_10 => None,
+        (None, _) | (Some(_), Some(_)) => {
+            return Err(ApiError::Ambiguous("header Host is not there exactly once"));
+        }
+    };
+    let host = host.map(|host| Authority::try_from(host.as_bytes())).transpose();
+    let host = host.map_err(|_| ApiError::Ambiguous("header Host is malformed"))?;
+    match (request.uri().authority(), host) {
+        (Some(target), Some(host)) if *target != host => {
+            Err(ApiError::Ambiguous("the target has another host than header Host"))
+        }
+        (_, Some(host)) if host.as_str().contains('@') => {
+            Err(ApiError::Ambiguous("header Host is malformed"))
+        }
+        _ => Ok(next.run(request).await),
+    }
 }
 
 /// Waits for a place, and then for somebody to take it.

@@ -16,6 +16,9 @@ use crate::api::wire::{CreateRequest, TaskId};
 use crate::auth::Caller;
 use crate::tasks::Subject;
 
+/// Longest body that is parsed: a list of small members takes many times its length in memory.
+const BODY_LEN_MAX: usize = 256 * 1024;
+
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -56,6 +59,9 @@ fn parse(body: &[u8]) -> Result<CreateRequest, ApiError> {
     }
     // A list would pass for the members in their order.
     if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(ApiError::MalformedBody);
+    }
+    if body.len() > BODY_LEN_MAX {
         return Err(ApiError::MalformedBody);
     }
     serde_json::from_slice(body).map_err(|_| ApiError::MalformedBody)
