@@ -2,23 +2,27 @@
 #![warn(missing_docs)]
 
 mod aggregate;
+mod batch;
 mod facts;
 mod input;
 pub mod memory;
 mod options;
+pub mod partial;
 mod report;
+pub mod rows;
 mod run;
 mod source;
 mod summary;
 mod tally;
 
+pub use aggregate::prefixes::PrefixRule;
 pub use facts::KeyFacts;
 
 pub use options::{Options, SizeKind};
 pub use report::{
     ChecksumState, DamagedKey, DbTotal, InputInfo, LargestKey, LargestKeyPrefix, Overhead,
-    PowerTotal, PrefixExactness, Report, SlotSpread, SlotTotal, SpanTotal, SpreadReport, TypeBytes,
-    TypeNum, UnlistedPrefix,
+    PowerTotal, PrefixExactness, Report, SlotSpread, SlotTotal, SpanTotal, SpreadReport, Stopped,
+    TypeBytes, TypeNum, UnlistedPrefix,
 };
 pub use run::{Cancelled, KeysEnd, Progress, analyze, keys};
 pub use source::{Input, Open, Opened};

@@ -56,12 +56,29 @@ pub fn analyze<I: Clone + Into<Input>>(
         let mut again = Summary::new(options, 0);
         std::mem::swap(&mut again.prefixes, &mut summary.prefixes);
         let floors = again.prefixes.freeze();
-        let again = run.pass(&inputs, again)?;
-        summary.prefixes_changed = again.types != summary.types;
-        summary.prefixes = again.prefixes;
-        summary.prefixes.set_floors(floors);
+        summary.recounted(run.pass(&inputs, again)?, floors);
     }
     Ok(Report::new(&summary, options))
+}
+
+/// Reads an input, which may be a folder, once; each part begins as a copy of `empty`. Answers
+/// also whether it can be read again.
+pub(crate) fn pass(
+    input: Input,
+    options: &Options,
+    progress: &dyn Progress,
+    empty: Summary,
+) -> Result<(Summary, bool), Cancelled> {
+    let inputs = expanded([input]);
+    let can_read_again = inputs.iter().all(|input| input.as_ref().is_ok_and(Input::can_read_again));
+    let summary = Run { options, progress: Shared::new(progress) }.pass(&inputs, empty)?;
+    Ok((summary, can_read_again))
+}
+
+/// Memory for the prefixes of one of several inputs. It must not depend on the number of
+/// threads, or the report would.
+pub(crate) fn memory_of_several(options: &Options) -> usize {
+    options.prefix_memory / 4
 }
 
 /// What [`keys`] answers.
@@ -81,15 +98,9 @@ pub fn keys(
     each: &mut dyn FnMut(&KeyFacts<'_>) -> ControlFlow<()>,
 ) -> Vec<KeysEnd> {
     let mut ends = Vec::new();
-    for found in expanded([input.into()]) {
+    for found in each_input(input.into()) {
         let mut lister = Lister { each, damaged: Vec::new(), has_enough: false };
-        let input = match found {
-            Ok(input) => {
-                let shared = Shared::new(&());
-                input::read(&input, options, &mut Poll::new(&shared), &mut lister)
-            }
-            Err((name, error)) => InputInfo::unread(name, &error),
-        };
+        let input = read_one(&found, options, &mut lister);
         let has_enough = lister.has_enough;
         ends.push(KeysEnd { input, damaged: lister.damaged });
         if has_enough {
@@ -130,8 +141,22 @@ impl Observe for Summary {
     }
 }
 
+/// Reads one input into an observer, with nobody told of the progress.
+pub(crate) fn read_one(found: &Found, options: &Options, observer: &mut impl Observe) -> InputInfo {
+    let shared = Shared::new(&());
+    match found {
+        Ok(input) => input::read(input, options, &mut Poll::new(&shared), observer),
+        Err((name, error)) => InputInfo::unread(name.clone(), error),
+    }
+}
+
+/// An input, or the files of a folder.
+pub(crate) fn each_input(input: Input) -> Vec<Found> {
+    expanded([input])
+}
+
 /// An input, or the name of what could not be made into one.
-type Found = Result<Input, (String, SourceError)>;
+pub(crate) type Found = Result<Input, (String, SourceError)>;
 
 fn expanded(inputs: impl IntoIterator<Item = Input>) -> Vec<Found> {
     let mut found = Vec::new();
@@ -245,11 +270,10 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    /// Memory for the prefixes of one part. It must not depend on the number of threads,
-    /// or the report would.
+    /// Memory for the prefixes of one part.
     fn part_memory(&self, inputs: &[Found]) -> usize {
-        let whole = self.options.prefix_memory;
-        if inputs.len() > 1 { whole / 4 } else { whole }
+        let several = memory_of_several(self.options);
+        if inputs.len() > 1 { several } else { self.options.prefix_memory }
     }
 
     /// Reads every input once; each part begins as a copy of `empty`.

@@ -43,6 +43,39 @@ pub(crate) enum SourceError {
     Changed { before: u64, after: u64 },
 }
 
+impl SourceError {
+    /// Whether another attempt may fare better.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Open(error) | Self::Read(error) => may_pass(error),
+            Self::Changed { .. } => true,
+            Self::NotRegular | Self::EmptyFolder | Self::Foreign(_) => false,
+        }
+    }
+}
+
+/// Whether an I/O error is one of a connection, a device or a moment, not of the bytes.
+pub(crate) fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    /// Input/output error (POSIX).
+    const EIO: i32 = 5;
+    error.raw_os_error() == Some(EIO)
+        || matches!(
+            error.kind(),
+            Kind::ConnectionRefused
+                | Kind::ConnectionReset
+                | Kind::ConnectionAborted
+                | Kind::NotConnected
+                | Kind::BrokenPipe
+                | Kind::HostUnreachable
+                | Kind::NetworkUnreachable
+                | Kind::NetworkDown
+                | Kind::TimedOut
+                | Kind::StaleNetworkFileHandle
+                | Kind::ResourceBusy
+        )
+}
+
 /// Bytes that come from elsewhere than a file, such as a live server or an object store.
 pub trait Open: fmt::Debug + Send + Sync {
     /// What messages and the report call it.
@@ -95,6 +128,12 @@ impl From<&Path> for Input {
 }
 
 impl Input {
+    /// The files that reading it reads: those of a folder, else itself. Of a folder that
+    /// cannot be read the reading says why.
+    pub fn files(self) -> Vec<Self> {
+        self.clone().expand().unwrap_or_else(|_| vec![self])
+    }
+
     /// Whether it can be read a second time.
     pub(crate) fn can_read_again(&self) -> bool {
         match self {
@@ -104,7 +143,7 @@ impl Input {
     }
 
     /// The name as people see it: no control character gets through.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         let shown =
             |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
         match self {

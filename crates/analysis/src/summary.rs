@@ -3,7 +3,7 @@
 use offkey_rdb::ObjectType;
 
 use crate::aggregate::largest::LargestKeys;
-use crate::aggregate::prefixes::{Prefixes, Rule};
+use crate::aggregate::prefixes::{Floors, Prefixes, Rule};
 use crate::aggregate::spread::Spread;
 use crate::aggregate::types::TypeTotals;
 use crate::facts::KeyFacts;
@@ -65,6 +65,13 @@ impl Summary {
         let room = Report::DAMAGED_MAX.saturating_sub(self.damaged.len());
         self.damaged.extend(other.damaged.into_iter().take(room));
         self.inputs.extend(other.inputs);
+    }
+
+    /// Takes over the prefixes of a second pass, which counted only those that lead in this one.
+    pub(crate) fn recounted(&mut self, again: Summary, floors: Floors) {
+        self.prefixes_changed = again.types != self.types;
+        self.prefixes = again.prefixes;
+        self.prefixes.set_floors(floors);
     }
 
     /// The types that have keys, in the order of reports.

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use offkey_analysis::{DamagedKey, InputInfo};
+use offkey_render::name::Text;
 
 use crate::Outcome;
 use crate::args::{AnalyzeArgs, ReportFormat};
 use crate::output::Output;
 use crate::progress::Bar;
-use crate::render::{self, Style, Text};
+use crate::render::{self, Style};
 
 /// Most damaged keys that stderr names.
 const DAMAGED_SHOWN_MAX: usize = 20;
@@ -23,8 +24,8 @@ pub(crate) fn run(args: &AnalyzeArgs, now_ms: i64, stdout: Style) -> anyhow::Res
     let style = if output.is_stdout() { stdout } else { Style::PLAIN };
     let text = match format(args, style.terminal) {
         ReportFormat::Table => render::table(&report, &style),
-        ReportFormat::Json => render::json(&report, style.terminal)?,
-        ReportFormat::Csv => render::csv(&report, args.csv_raw)?,
+        ReportFormat::Json => offkey_render::json(&report, style.terminal)?,
+        ReportFormat::Csv => offkey_render::csv(&report, args.csv_raw)?,
     };
     output.write(&text)?;
     output.finish()?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use offkey_analysis::Report;
+use offkey_render::name::Text;
 use offkey_service::{
     AnalysisConfig, Config, Credential, Instance, Integers, Limits, Node, Permission, Project,
     Role, Secret, Signer, Unsigned,
@@ -20,7 +21,7 @@ use tracing_subscriber::filter::LevelFilter;
 use uuid::{Uuid, uuid};
 
 use crate::Outcome;
-use crate::render::{self, Style, Text};
+use crate::render::{self, Style};
 use crate::serve::{self, Told};
 
 /// A shop's data, written by a real Redis.

@@ -11,7 +11,6 @@ use offkey_rdb::{
 use crate::Outcome;
 use crate::args::InspectArgs;
 use crate::output::Output;
-use crate::render;
 
 /// Bytes of lines gathered before they are written.
 const BATCH_LEN: usize = 1 << 16;
@@ -23,7 +22,7 @@ const KIND_WIDTH: usize = 14;
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Outcome> {
     let mut lines = Lines { batch: String::new(), output: Output::open(None)?, state: Ok(true) };
     let name = args.file.display().to_string();
-    let name = render::Text(&name);
+    let name = offkey_render::name::Text(&name);
     let outcome = match File::open(&args.file) {
         Ok(file) => match print(file, args.parts, &mut lines) {
             Ok(outcome) => outcome,

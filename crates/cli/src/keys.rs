@@ -8,7 +8,6 @@ use crate::Outcome;
 use crate::analyze::{tell_damaged, tell_input};
 use crate::args::{KeysArgs, KeysFormat};
 use crate::output::Output;
-use crate::render;
 
 /// Bytes of lines gathered before they are written.
 const BATCH_LEN: usize = 1 << 18;
@@ -20,7 +19,7 @@ pub(crate) fn run(args: &KeysArgs, now_ms: i64) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Complete;
     for file in &args.files {
         let ends = offkey_analysis::keys(file.clone(), &options, &mut |facts| {
-            render::key_line(&mut lines.batch, facts);
+            offkey_render::key_line(&mut lines.batch, facts);
             if lines.batch.len() < BATCH_LEN { ControlFlow::Continue(()) } else { lines.flush() }
         });
         if lines.flush().is_break() {

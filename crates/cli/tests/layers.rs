@@ -5,11 +5,16 @@ use std::process::Command;
 use serde_json::Value as Json;
 
 /// What each crate may depend on, of ours.
-const ALLOWED: [(&str, &[&str]); 5] = [
+const ALLOWED: [(&str, &[&str]); 7] = [
     ("offkey-rdb", &[]),
     ("offkey-analysis", &["offkey-rdb"]),
-    ("offkey-service", &["offkey-analysis"]),
-    ("offkey", &["offkey-rdb", "offkey-analysis", "offkey-service"]),
+    ("offkey-render", &["offkey-analysis"]),
+    ("offkey-fetch", &["offkey-analysis"]),
+    ("offkey-service", &["offkey-analysis", "offkey-render", "offkey-fetch"]),
+    (
+        "offkey",
+        &["offkey-rdb", "offkey-analysis", "offkey-render", "offkey-fetch", "offkey-service"],
+    ),
     ("offkey-testkit", &[]),
 ];
 

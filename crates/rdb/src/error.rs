@@ -77,7 +77,7 @@ impl Error {
     }
 
     #[cold]
-    pub(crate) fn io(at: u64, source: std::io::Error) -> Self {
+    pub(crate) fn from_io(at: u64, source: std::io::Error) -> Self {
         let mut error = Self::new(ErrorKind::Io, at, source.to_string());
         error.0.source = Some(source);
         error
@@ -102,6 +102,11 @@ impl Error {
     /// What was expected and what was found.
     pub fn reason(&self) -> &str {
         &self.0.reason
+    }
+
+    /// Of [`ErrorKind::Io`], what the source said.
+    pub fn io(&self) -> Option<&std::io::Error> {
+        self.0.source.as_ref()
     }
 
     /// The key being read, if any.
@@ -149,6 +154,14 @@ impl PackedError {
     #[cold]
     pub(crate) fn new(at: u64, reason: impl Into<String>) -> Self {
         Self { at, reason: reason.into() }
+    }
+
+    /// Damage of a compressed payload that begins at `at`: offsets inside its expanded form
+    /// are not offsets of the file.
+    #[cold]
+    pub(crate) fn in_expanded(self, at: u64) -> Damage {
+        let reason = format!("{}, at byte {} of the expanded form", self.reason, self.at);
+        Damage { at, reason }
     }
 }
 

@@ -204,6 +204,23 @@ pub enum ObjectType {
     Module(ModuleId),
 }
 
+impl ObjectType {
+    /// The type that shows as `name`; of a module's type, with its version of encoding.
+    pub fn named(name: &str, encoding_version: Option<u64>) -> Option<Self> {
+        match (name, encoding_version) {
+            ("string", None) => Some(Self::String),
+            ("list", None) => Some(Self::List),
+            ("set", None) => Some(Self::Set),
+            ("zset", None) => Some(Self::Zset),
+            ("hash", None) => Some(Self::Hash),
+            ("stream", None) => Some(Self::Stream),
+            ("array", None) => Some(Self::Array),
+            (_, None) => None,
+            (name, Some(version)) => ModuleId::named(name, version).map(Self::Module),
+        }
+    }
+}
+
 impl fmt::Display for ObjectType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -228,14 +245,27 @@ impl ModuleId {
     /// The vector set of Redis 8, which is built in but written as a module value.
     pub const VECTOR_SET_NAME: &'static [u8; 9] = b"vectorset";
 
-    /// The nine characters of the type's name (`module.c`, `ModuleTypeNameCharSet`).
+    /// Characters of names (`module.c`, `ModuleTypeNameCharSet`).
+    const CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    /// The id of a name of nine characters and a version of its encoding.
+    pub fn named(name: &str, encoding_version: u64) -> Option<Self> {
+        if name.len() != 9 || encoding_version > 0x3ff {
+            return None;
+        }
+        let id = name.bytes().try_fold(0, |id: u64, byte| {
+            let six_bits = Self::CHARS.iter().position(|c| *c == byte)?;
+            Some(id << 6 | u64::try_from(six_bits).ok()?)
+        })?;
+        Some(Self(id << 10 | encoding_version))
+    }
+
+    /// The nine characters of the type's name.
     pub fn name(self) -> [u8; 9] {
-        const CHARS: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut name = [b'?'; 9];
         let mut left = self.0 >> 10;
         for slot in name.iter_mut().rev() {
-            if let Some(c) = usize::try_from(left & 0x3f).ok().and_then(|i| CHARS.get(i)) {
+            if let Some(c) = usize::try_from(left & 0x3f).ok().and_then(|i| Self::CHARS.get(i)) {
                 *slot = *c;
             }
             left >>= 6;
@@ -290,6 +320,21 @@ mod tests {
         assert_eq!(RdbType::from_byte(22, Flavor::Valkey), Some(RdbType::ValkeyHash2));
         assert_eq!(RdbType::from_byte(24, Flavor::Valkey), None);
         assert_eq!(RdbType::from_byte(8, Flavor::Redis), None);
+    }
+
+    #[test]
+    fn types_are_found_by_their_names() {
+        let module = ObjectType::Module(ModuleId(0x1234_5678_9abc_def0));
+        for found in [ObjectType::String, ObjectType::Zset, ObjectType::Array, module] {
+            let version = match found {
+                ObjectType::Module(id) => Some(id.encoding_version()),
+                _ => None,
+            };
+            assert_eq!(ObjectType::named(&found.to_string(), version), Some(found));
+        }
+        assert_eq!(ObjectType::named("tree", None), None);
+        assert_eq!(ObjectType::named("ReJSON-R?", Some(3)), None);
+        assert_eq!(ObjectType::named("ReJSON-RL", Some(1024)), None);
     }
 
     #[test]

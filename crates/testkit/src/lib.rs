@@ -53,7 +53,7 @@ pub use packed::{Intset, Listpack, Ziplist, Zipmap};
 pub use postgres::Postgres;
 pub use resp::{Client, Reply};
 pub use rng::Rng;
-pub use server::{Server, servers};
+pub use server::{Server, free_port, servers};
 pub use stream::{Consumer, Group, Producer, Stream, StreamEntry, StreamId, StreamVersion};
 pub use value::Value;
 pub use workload::{Workload, write_workload};

@@ -75,15 +75,37 @@ impl Server {
         panic!("{} does not start:\n{log}", program.display());
     }
 
+    /// Starts a Sentinel that watches the master at `port` under the name `main`.
+    pub fn start_sentinel(program: &Path, port: u16) -> Self {
+        let dir = new_dir();
+        let own_port = free_port();
+        let config = dir.join("sentinel.conf");
+        let text = format!(
+            "port {own_port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {port} 1\n\
+             sentinel down-after-milliseconds main 1000\n",
+            dir.display()
+        );
+        fs::write(&config, text).unwrap();
+        let log = fs::File::create(dir.join("log")).unwrap();
+        let child = Command::new(program)
+            .arg(&config)
+            .arg("--sentinel")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let mut server = Self { child, dir, port: own_port };
+        assert!(server.is_up(), "{}", fs::read_to_string(server.dir.join("log")).unwrap());
+        server
+    }
+
     fn spawn(program: &Path, options: &[&str], file: Option<&[u8]>) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = env::temp_dir().join(format!("offkey-server-{}-{number}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+        let dir = new_dir();
         if let Some(bytes) = file {
             fs::write(dir.join("dump.rdb"), bytes).unwrap();
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let log = fs::File::create(dir.join("log")).unwrap();
         let child = Command::new(program)
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
@@ -120,6 +142,11 @@ impl Server {
         let _ = self.child.wait();
     }
 
+    /// Port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Opens a connection.
     pub fn client(&self) -> Client {
         Client::connect(self.port).unwrap()
@@ -130,6 +157,19 @@ impl Server {
         self.client().run(&[b"SAVE"]);
         self.dir.join("dump.rdb")
     }
+}
+
+fn new_dir() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let dir = env::temp_dir().join(format!("offkey-server-{}-{number}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+/// A port that nobody uses at the moment.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Whether a server at this port has loaded its file.

@@ -74,9 +74,15 @@ impl LargestKeys {
 
     #[cold]
     fn offer(&mut self, facts: &KeyFacts<'_>) {
+        let key = facts.key.get(..NAME_LEN_MAX).unwrap_or(facts.key);
+        let is_full = self.heap.len() >= self.limit;
+        let least = self.heap.peek().filter(|_| is_full);
+        if least.is_some_and(|Reverse(least)| facts.size == least.size && key > &*least.key) {
+            return;
+        }
         self.push(Large {
             size: facts.size,
-            key: facts.key.get(..NAME_LEN_MAX).unwrap_or(facts.key).to_vec(),
+            key: key.to_vec(),
             key_len: facts.key_len,
             db: facts.db,
             object_type: facts.object_type,
@@ -89,7 +95,7 @@ impl LargestKeys {
         });
     }
 
-    fn push(&mut self, large: Large) {
+    pub(crate) fn push(&mut self, large: Large) {
         self.heap.push(Reverse(large));
         if self.heap.len() > self.limit {
             self.heap.pop();

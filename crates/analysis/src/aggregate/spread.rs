@@ -8,7 +8,7 @@ use offkey_rdb::ObjectType;
 use crate::aggregate::types::Total;
 use crate::facts::KeyFacts;
 
-/// Databases told apart: those seen first; keys of others are counted together.
+/// Databases told apart: those of the lowest numbers; keys of others are counted together.
 const DBS_MAX: usize = 256;
 
 /// Slots of a cluster; keys that claim others are not counted by slot.
@@ -40,15 +40,38 @@ impl Powers {
     #[inline]
     fn add(&mut self, value: u64, total: Total) {
         let log = value.checked_ilog2().map_or(0, |log| log + 1);
-        if let Some(own) = usize::try_from(log).ok().and_then(|log| self.0.get_mut(log)) {
+        self.add_at(u64::from(log), total);
+    }
+
+    /// Adds to the power that is the `at`th.
+    #[inline]
+    pub(crate) fn add_at(&mut self, at: u64, total: Total) {
+        if let Some(own) = usize::try_from(at).ok().and_then(|at| self.0.get_mut(at)) {
             own.add(total);
         }
+    }
+
+    /// The powers that have keys, each with its place.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (u64, Total)> {
+        (0..).zip(self.0).filter(|(_, total)| total.key_count > 0)
     }
 
     fn merge(&mut self, other: &Self) {
         for (own, other) in self.0.iter_mut().zip(&other.0) {
             own.add(*other);
         }
+    }
+
+    /// All powers.
+    pub(crate) fn all(&self) -> &[Total] {
+        &self.0
+    }
+
+    /// These totals, from the first power on.
+    pub(crate) fn of(totals: &[Total]) -> Self {
+        let mut powers = Self::default();
+        powers.0.iter_mut().zip(totals).for_each(|(own, total)| *own = *total);
+        powers
     }
 
     /// The powers that have keys, each with its least value.
@@ -137,18 +160,21 @@ impl Spread {
     }
 
     #[inline]
-    fn add_to_db(&mut self, db: u64, database: Database) {
-        let has_room = self.dbs.len() < DBS_MAX;
-        match self.dbs.get_mut(&db) {
-            Some(own) => add_database(own, database),
-            None if has_room => {
-                self.dbs.insert(db, database);
-            }
-            None => add_database(&mut self.other_dbs, database),
+    pub(crate) fn add_to_db(&mut self, db: u64, database: Database) {
+        if let Some(own) = self.dbs.get_mut(&db) {
+            add_database(own, database);
+            return;
+        }
+        self.dbs.insert(db, database);
+        // What leaves never comes back: the highest number of those that stay only falls.
+        if self.dbs.len() > DBS_MAX
+            && let Some((_, highest)) = self.dbs.pop_last()
+        {
+            add_database(&mut self.other_dbs, highest);
         }
     }
 
-    fn add_to_slot(&mut self, slot: u64, total: Total) {
+    pub(crate) fn add_to_slot(&mut self, slot: u64, total: Total) {
         if self.slots.is_empty() {
             self.slots.resize(SLOTS, Total::default());
         }
@@ -158,7 +184,7 @@ impl Spread {
     }
 }
 
-fn add_database(own: &mut Database, other: Database) {
+pub(crate) fn add_database(own: &mut Database, other: Database) {
     own.total.add(other.total);
     own.expire_count += other.expire_count;
 }
@@ -236,11 +262,15 @@ mod tests {
     #[test]
     fn databases_and_slots_are_bounded() {
         let mut spread = Spread::default();
-        for number in 0..20_000 {
-            spread.observe(&KeyFacts { db: number, ..facts(number) });
-        }
+        let numbers = || (0..20_000).chain(0..20_000);
+        numbers().for_each(|number| spread.observe(&KeyFacts { db: number, ..facts(number) }));
         assert_eq!(spread.dbs.len(), DBS_MAX);
-        assert!(spread.other_dbs.total.key_count > 0);
+        assert_eq!(spread.other_dbs.total.key_count, 2 * (20_000 - 256));
         assert_eq!(spread.slots.len(), SLOTS);
+        let mut backwards = Spread::default();
+        for number in (0..20_000).rev().chain(0..20_000) {
+            backwards.observe(&KeyFacts { db: number, ..facts(number) });
+        }
+        assert_eq!(backwards, spread, "order does not matter");
     }
 }

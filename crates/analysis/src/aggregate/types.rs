@@ -6,8 +6,8 @@ use offkey_rdb::ObjectType;
 
 use crate::facts::KeyFacts;
 
-/// Types counted apart; a file that invents more module types has them counted as the last.
-const TYPES_MAX: usize = 256;
+/// Types of modules counted apart; a file that invents more has them counted as the last.
+const MODULES_MAX: usize = 256;
 
 /// Totals of one type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Total {
 /// Keys and bytes per type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TypeTotals {
-    /// The six core types, in the order of [`slot`], which every key goes to.
+    /// The core types, in the order of [`CORE`].
     core: [Total; 7],
     modules: BTreeMap<ObjectType, Total>,
 }
@@ -45,12 +45,12 @@ const CORE: [ObjectType; 7] = [
 impl TypeTotals {
     #[inline]
     pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
-        self.slot(facts.object_type).add(Total { key_count: 1, bytes: facts.size });
+        self.add(facts.object_type, Total { key_count: 1, bytes: facts.size });
     }
 
     pub(crate) fn merge(&mut self, other: &TypeTotals) {
         for (object_type, total) in other.iter() {
-            self.slot(object_type).add(total);
+            self.add(object_type, total);
         }
     }
 
@@ -69,9 +69,11 @@ impl TypeTotals {
         sum
     }
 
-    fn slot(&mut self, object_type: ObjectType) -> &mut Total {
+    /// Adds to the totals of a type.
+    #[inline]
+    pub(crate) fn add(&mut self, object_type: ObjectType, total: Total) {
         let [string, list, set, zset, hash, stream, array] = &mut self.core;
-        match object_type {
+        let own = match object_type {
             ObjectType::String => string,
             ObjectType::List => list,
             ObjectType::Set => set,
@@ -79,12 +81,19 @@ impl TypeTotals {
             ObjectType::Hash => hash,
             ObjectType::Stream => stream,
             ObjectType::Array => array,
-            ObjectType::Module(_) => {
-                let room = self.modules.len() < TYPES_MAX;
-                let known = room || self.modules.contains_key(&object_type);
-                let last = self.modules.keys().next_back().copied().filter(|_| !known);
-                self.modules.entry(last.unwrap_or(object_type)).or_default()
-            }
+            ObjectType::Module(_) => return self.add_module(object_type, total),
+        };
+        own.add(total);
+    }
+
+    fn add_module(&mut self, object_type: ObjectType, total: Total) {
+        self.modules.entry(object_type).or_default().add(total);
+        // The last one hands on what it holds, so that the order of keys does not matter.
+        if self.modules.len() > MODULES_MAX
+            && let Some((_, beyond)) = self.modules.pop_last()
+            && let Some(mut last) = self.modules.last_entry()
+        {
+            last.get_mut().add(beyond);
         }
     }
 }

@@ -46,7 +46,9 @@ pub use sizer::{Sizer, Sizes};
 pub use template::Templates;
 
 /// What `OBJECT ENCODING` answers once the file is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Encoding {
     /// `raw`; also the answer for values of modules.
     Raw,
@@ -80,9 +82,33 @@ pub enum Encoding {
     TemplateArray,
 }
 
-impl fmt::Display for Encoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Encoding {
+    const ALL: [Self; 15] = [
+        Self::Raw,
+        Self::Int,
+        Self::Embstr,
+        Self::Ziplist,
+        Self::Listpack,
+        Self::ListpackEx,
+        Self::Quicklist,
+        Self::Intset,
+        Self::Hashtable,
+        Self::Skiplist,
+        Self::Stream,
+        Self::Unknown,
+        Self::SlicedArray,
+        Self::TemplateListpack,
+        Self::TemplateArray,
+    ];
+
+    /// The encoding that shows as `name`.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|encoding| encoding.name() == name)
+    }
+
+    /// What `OBJECT ENCODING` answers.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Raw => "raw",
             Self::Int => "int",
             Self::Embstr => "embstr",
@@ -98,7 +124,13 @@ impl fmt::Display for Encoding {
             Self::SlicedArray => "sliced-array",
             Self::TemplateListpack => "template-listpack",
             Self::TemplateArray => "template-array",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

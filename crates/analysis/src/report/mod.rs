@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Options;
 use crate::aggregate::largest::Large;
-use crate::aggregate::prefixes::{Floor, Prefix, RankBy};
+use crate::aggregate::leading::RankBy;
+use crate::aggregate::prefixes::{Floor, Prefix};
 use crate::aggregate::types::Total;
 use crate::summary::Summary;
 
@@ -149,7 +150,7 @@ impl LargestKey {
 }
 
 impl LargestKeyPrefix {
-    fn new(prefix: &Prefix) -> Self {
+    pub(crate) fn new(prefix: &Prefix) -> Self {
         let text = std::str::from_utf8(&prefix.text).ok();
         let is_cut = prefix.text_len > prefix.text.len() as u64;
         Self {
@@ -291,6 +292,15 @@ pub struct DamagedKey {
     pub serialized_bytes: u64,
 }
 
+/// Where reading an input stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// Byte offset in the input.
+    pub offset: u64,
+    /// Database and first bytes of the name of the key that was being read.
+    pub key: Option<(u64, Vec<u8>)>,
+}
+
 /// Memory of a server beside its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overhead {
@@ -348,9 +358,15 @@ pub struct InputInfo {
     /// Bytes of function libraries' code.
     #[serde(skip)]
     pub(crate) functions_len: u64,
+    /// Whether it stopped for a reason that may pass, such as a lost connection.
+    #[serde(skip)]
+    pub error_may_pass: bool,
     /// Why reading stopped: file, byte offset, key, reason; as the command line prints it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+    /// Where in the file that was, for programs.
+    #[serde(skip)]
+    pub stopped: Option<Stopped>,
     /// Things worth knowing that are not errors, such as bytes after the end.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,

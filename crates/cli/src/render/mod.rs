@@ -1,24 +1,15 @@
-//! The report as text: for people, for programs, for spreadsheets. All names are hostile here.
+//! The report as people read it in a terminal.
 
-mod csv;
 mod grid;
-mod json;
-mod jsonl;
-mod name;
 mod table;
 
 use std::fmt;
 
 use offkey_analysis::DamagedKey;
 use offkey_rdb::Quoted;
+use offkey_render::name::{Text, exact};
 
-pub(crate) use self::csv::csv;
-pub(crate) use self::json::json;
-pub(crate) use self::jsonl::key_line;
-pub(crate) use self::name::Text;
 pub(crate) use self::table::table;
-
-use self::name::exact;
 
 /// What the place that shows the text can do.
 #[derive(Debug, Clone, Copy)]

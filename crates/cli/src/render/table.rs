@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use offkey_analysis::{
     ChecksumState, InputInfo, LargestKeyPrefix, PrefixExactness, Report, UnlistedPrefix,
 };
+use offkey_render::figure::{date, grouped, human, percent};
+use offkey_render::name::{Name, Text, exact};
 
 use super::grid::Grid;
-use super::name::{Name, Text, exact};
 use super::{Color, Style, damaged_line};
 
 /// Most damaged keys that the table names.
@@ -238,104 +239,15 @@ fn exactness(text: &mut String, exactness: &PrefixExactness) {
     }
 }
 
-/// `1234567` as `1,234,567`.
-fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Bytes in the unit that leaves one to four digits, one after the point.
-fn human(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut tenths = u128::from(bytes) * 10;
-    let mut shown = format!("{bytes} B");
-    for unit in UNITS {
-        if tenths < 10 * 1024 {
-            break;
-        }
-        tenths = (tenths + 512) / 1024;
-        shown = format!("{}.{} {unit}", tenths / 10, tenths % 10);
-    }
-    shown
-}
-
-/// One digit after the point.
-fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 {
-        return "-".to_owned();
-    }
-    let whole = u128::from(whole);
-    let tenths = (u128::from(part) * 1000 + whole / 2) / whole;
-    format!("{}.{}%", tenths / 10, tenths % 10)
-}
-
-/// `2026-11-24 04:12`, in UTC.
-fn date(at_ms: i64) -> String {
-    match jiff::Timestamp::from_millisecond(at_ms) {
-        Ok(at) => at.strftime("%Y-%m-%d %H:%M").to_string(),
-        Err(_) if at_ms > 0 => "after year 9999".to_owned(),
-        Err(_) => "before year -9999".to_owned(),
-    }
-}
-
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use offkey_analysis::DamagedKey;
-    use serde_json::json;
 
     use super::*;
 
     /// A small complete report.
-    pub(in super::super) fn report() -> Report {
-        let prefix = json!({"key_prefix": "cart", "type": "hash", "bytes": 2 << 20, "num": 1});
-        serde_json::from_value(json!({
-            "total_num": 3,
-            "total_bytes": 4 << 20,
-            "type_num": [{"type": "string", "num": 2}, {"type": "hash", "num": 1}],
-            "type_bytes": [{"type": "string", "bytes": 2 << 20}, {"type": "hash", "bytes": 2 << 20}],
-            "largest_keys": [{
-                "key": "cart:17", "type": "hash", "bytes": 2 << 20, "num_of_elem": 12, "db": 0,
-                "encoding": "listpack", "expire_at_ms": 1_764_000_000_000_u64,
-                "memory_usage": (2 << 20) + 8, "serialized_bytes": 1500,
-            }],
-            "largest_key_prefixes": [prefix],
-            "largest_key_prefixes_by_bytes": [prefix],
-            "prefix_exactness": {"counts_exact": true, "lists_complete": true},
-            "complete": true,
-            "checksum": "right",
-            "damaged": [],
-            "damaged_num": 0,
-            "expired_num": 0,
-            "expired_bytes": 0,
-            "spread": {
-                "expiry": [
-                    {"span": "never", "num": 2, "bytes": 2 << 20},
-                    {"span": "expired", "num": 0, "bytes": 0},
-                    {"span": "hour", "num": 1, "bytes": 2 << 20},
-                ],
-                "size": [],
-                "num_of_elem": [],
-                "db": [
-                    {"db": 0, "num": 2, "expire_num": 1, "bytes": 3 << 20},
-                    {"db": 7, "num": 1, "expire_num": 0, "bytes": 1 << 20},
-                ],
-            },
-            "inputs": [{
-                "file": "shop.rdb", "rdb_version": 10, "flavor": "redis",
-                "server_version": "7.0.15", "profile": "redis-7.0",
-                "created_at_ms": 1_764_000_000_000_u64, "used_mem": 5 << 20,
-                "checksum": "right", "complete": true, "bytes_read": 900, "bytes_total": 900,
-                "num": 3, "bytes": 4 << 20, "overhead": [{"name": "keys table", "bytes": 1 << 19}],
-            }],
-        }))
-        .unwrap()
+    fn report() -> Report {
+        serde_json::from_str(include_str!("../../../../testdata/reports/small.json")).unwrap()
     }
 
     fn shown(report: &Report, style: &Style) -> String {
@@ -437,34 +349,5 @@ hash     1  33.3%  2.0 MiB  50.0%  cart
         assert_eq!(row.chars().count(), 100);
         assert!(row.ends_with("k\u{2026}"));
         assert!(shown(&report, &Style::PLAIN).contains("k\u{2026} (70,000 bytes)\n"));
-    }
-
-    #[test]
-    fn figures_for_people() {
-        let sizes = [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1_258_291, "1.2 MiB"),
-            (u64::MAX, "16.0 EiB"),
-        ];
-        for (bytes, text) in sizes {
-            assert_eq!(human(bytes), text);
-        }
-        assert_eq!((grouped(7), grouped(1234567)), ("7".into(), "1,234,567".into()));
-        assert_eq!((percent(1, 3), percent(5, 0)), ("33.3%".into(), "-".into()));
-        let dates = [
-            (0, "1970-01-01 00:00"),
-            (951_782_400_000, "2000-02-29 00:00"),
-            (-1, "1969-12-31 23:59"),
-            (4_107_542_399_999, "2100-02-28 23:59"),
-            (4_107_542_400_000, "2100-03-01 00:00"),
-            (253_402_207_199_999, "9999-12-30 21:59"),
-            (i64::MAX, "after year 9999"),
-            (i64::MIN, "before year -9999"),
-        ];
-        for (at_ms, text) in dates {
-            assert_eq!(date(at_ms), text);
-        }
     }
 }

@@ -9,11 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 /// A key's name for people: text stays as it is, anything else becomes `\xHH`, and a
 /// backslash is doubled so that no two names look alike.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Name<'a>(pub(crate) &'a [u8]);
+pub struct Name<'a>(pub &'a [u8]);
 
 /// A text of ours that may quote foreign bytes: control characters become `\xHH`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Text<'a>(pub(crate) &'a str);
+pub struct Text<'a>(pub &'a str);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,7 +53,7 @@ fn write_char(f: &mut fmt::Formatter<'_>, char: char) -> fmt::Result {
 }
 
 /// Whether a character steers a terminal or the direction of a text, or cannot be seen.
-pub(super) fn is_unsafe(char: char) -> bool {
+pub(crate) fn is_unsafe(char: char) -> bool {
     match char {
         ' '..='~' => false,
         '\u{61c}' // The Arabic letter mark.
@@ -68,7 +68,8 @@ pub(super) fn is_unsafe(char: char) -> bool {
 }
 
 /// The bytes of a name that a report gives as text, and in base64 where that is not exact.
-pub(super) fn exact<'a>(text: &'a str, base64: Option<&str>) -> Cow<'a, [u8]> {
+#[must_use]
+pub fn exact<'a>(text: &'a str, base64: Option<&str>) -> Cow<'a, [u8]> {
     match base64.and_then(|base64| STANDARD.decode(base64).ok()) {
         Some(bytes) => Cow::Owned(bytes),
         None => Cow::Borrowed(text.as_bytes()),
@@ -76,7 +77,7 @@ pub(super) fn exact<'a>(text: &'a str, base64: Option<&str>) -> Cow<'a, [u8]> {
 }
 
 /// Base64 of a name, as reports hold it.
-pub(super) fn to_base64(bytes: &[u8]) -> String {
+pub(crate) fn to_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 

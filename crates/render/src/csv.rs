@@ -2,7 +2,7 @@
 
 use offkey_analysis::{DamagedKey, InputInfo, LargestKey, LargestKeyPrefix, Report};
 
-use super::name::{Name, exact, to_base64};
+use crate::name::{Name, Text, exact, to_base64};
 
 /// The columns. A cell that says nothing of its row's section is empty.
 const COLUMNS: [&str; 15] = [
@@ -45,8 +45,11 @@ struct Row<'a> {
     note: &'a str,
 }
 
-/// `raw` leaves names as they are.
-pub(crate) fn csv(report: &Report, raw: bool) -> anyhow::Result<Vec<u8>> {
+/// Writes the report as CSV; `raw` leaves names as they are.
+///
+/// # Errors
+/// None that is known of: memory takes what is written to it.
+pub fn csv(report: &Report, raw: bool) -> Result<Vec<u8>, ::csv::Error> {
     let mut writer =
         ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(COLUMNS)?;
@@ -72,7 +75,7 @@ pub(crate) fn csv(report: &Report, raw: bool) -> anyhow::Result<Vec<u8>> {
     for row in rows.chain(by_bytes.map(|p| of_prefix("prefix_by_bytes", p))) {
         writer.write_record(row.cells(raw))?;
     }
-    Ok(writer.into_inner()?)
+    writer.into_inner().map_err(|error| error.into_error().into())
 }
 
 fn of_key(key: &LargestKey) -> Row<'_> {
@@ -171,7 +174,7 @@ fn text_cell(text: &str, raw: bool) -> String {
         return text.to_owned();
     }
     let quote = if text.starts_with(FORMULA) { "'" } else { "" };
-    format!("{quote}{}", super::Text(text))
+    format!("{quote}{}", Text(text))
 }
 
 fn number(value: Option<u64>) -> String {
@@ -181,7 +184,11 @@ fn number(value: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::table::tests::report;
+
+    /// A small complete report.
+    fn report() -> Report {
+        serde_json::from_str(include_str!("../../../testdata/reports/small.json")).unwrap()
+    }
 
     fn key_cells(names: &[&[u8]], raw: bool) -> Vec<(String, String)> {
         let mut report = report();

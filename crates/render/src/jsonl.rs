@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use offkey_analysis::KeyFacts;
 
-use super::json::push_char;
+use crate::json::push_char;
 
 /// Appends the line of a key.
-pub(crate) fn key_line(line: &mut Vec<u8>, facts: &KeyFacts<'_>) {
+pub fn key_line(line: &mut Vec<u8>, facts: &KeyFacts<'_>) {
     line.extend_from_slice(b"{\"db\":");
     number(line, facts.db);
     line.extend_from_slice(b",\"key\":\"");

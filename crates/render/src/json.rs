@@ -2,10 +2,13 @@
 
 use offkey_analysis::Report;
 
-use super::name::is_unsafe;
+use crate::name::is_unsafe;
 
-/// One object and a newline; indented where people look at it.
-pub(crate) fn json(report: &Report, indented: bool) -> serde_json::Result<Vec<u8>> {
+/// Writes the report as one object and a newline; indented where people look at it.
+///
+/// # Errors
+/// None that is known of: every report can be written.
+pub fn json(report: &Report, indented: bool) -> serde_json::Result<Vec<u8>> {
     let json = if indented {
         serde_json::to_string_pretty(report)?
     } else {
@@ -37,7 +40,11 @@ pub(super) fn push_char(text: &mut Vec<u8>, char: char) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::table::tests::report;
+
+    /// A small complete report.
+    fn report() -> Report {
+        serde_json::from_str(include_str!("../../../testdata/reports/small.json")).unwrap()
+    }
 
     #[test]
     fn report_reads_back_as_it_was() {

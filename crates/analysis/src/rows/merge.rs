@@ -1,0 +1,296 @@
+//! Rows of many inputs back into one report, or into fewer rows.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::ControlFlow;
+
+use offkey_rdb::ObjectType;
+use serde::Deserialize;
+
+use super::{KeyDetail, PrefixDetail, Row, RowKind, expiry_names, write};
+use crate::aggregate::largest::Large;
+use crate::aggregate::leading::{Leading, RankBy};
+use crate::aggregate::prefixes::Prefix;
+use crate::aggregate::spread::{Database, SPANS, add_database};
+use crate::aggregate::types::Total;
+use crate::memory::Encoding;
+use crate::summary::Summary;
+use crate::{DamagedKey, InputInfo, LargestKeyPrefix, Options, Report};
+
+/// Why rows cannot be merged.
+#[derive(Debug, thiserror::Error)]
+pub enum RowError {
+    /// A row is none of ours.
+    #[error("a row of kind {kind}: {reason}")]
+    Foreign {
+        /// The row's kind.
+        kind: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There are more prefixes than memory was given for.
+    #[error(
+        "{count} prefixes take more than {memory_max} bytes: let an engine sum them first, or \
+         give more memory"
+    )]
+    Memory {
+        /// Distinct prefixes so far.
+        count: usize,
+        /// Bytes they may take.
+        memory_max: usize,
+    },
+}
+
+/// Rows on their way to a report.
+#[derive(Debug)]
+pub struct Merge {
+    options: Options,
+    summary: Summary,
+    inputs: Vec<(u64, InputInfo)>,
+    /// By input, then offset.
+    damaged: Vec<(u64, i64, DamagedKey)>,
+    prefixes: Prefixes,
+}
+
+/// What the prefixes of rows are gathered in.
+#[derive(Debug)]
+enum Prefixes {
+    /// Any row may add to a prefix of any other.
+    Sums { sums: HashMap<Identity, Total>, memory: usize, memory_max: usize },
+    /// Each row is all there is of its prefix.
+    Whole(Lists),
+}
+
+/// The leading prefixes of each type, by number and by bytes.
+type Lists = Vec<(ObjectType, [Leading<Known>; 2])>;
+
+/// A prefix, and what tells it from others that begin alike.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Known {
+    prefix: Prefix,
+    detail: Option<Box<str>>,
+}
+
+/// What makes a prefix one and the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Identity {
+    object_type: ObjectType,
+    text: Box<[u8]>,
+    /// Length and digest of the whole, where `text` is only its beginning.
+    detail: Option<Box<str>>,
+}
+
+impl Merge {
+    /// Bytes that an entry of the table of sums takes beside its texts.
+    const ENTRY_LEN: usize = 2 * (size_of::<Identity>() + size_of::<Total>());
+
+    /// A merge of nothing, whose sums of prefixes take at most `memory_max` bytes.
+    pub fn new(options: &Options, memory_max: usize) -> Self {
+        let prefixes = Prefixes::Sums { sums: HashMap::new(), memory: 0, memory_max };
+        Self::with(options, prefixes)
+    }
+
+    /// A merge of rows of which each is all there is of its prefix: an engine summed them.
+    pub fn of_sums(options: &Options) -> Self {
+        Self::with(options, Prefixes::Whole(Vec::new()))
+    }
+
+    fn with(options: &Options, prefixes: Prefixes) -> Self {
+        let summary = Summary::new(options, 0);
+        let options = options.clone();
+        Self { options, summary, inputs: Vec::new(), damaged: Vec::new(), prefixes }
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// The row is none that [`super::summarise`] makes, or memory does not hold more.
+    pub fn add(&mut self, row: &Row<'_>) -> Result<(), RowError> {
+        let total = Total { key_count: row.num, bytes: row.bytes };
+        let foreign =
+            |reason: &str| RowError::Foreign { kind: row.kind.name(), reason: reason.to_owned() };
+        let object_type = || row.object_type.ok_or_else(|| foreign("its type is not known"));
+        let at = || row.at.ok_or_else(|| foreign("it has no place"));
+        let spread = &mut self.summary.spread;
+        match row.kind {
+            RowKind::Type => self.summary.types.add(object_type()?, total),
+            RowKind::Prefix => {
+                let text = row.name.as_deref().ok_or_else(|| foreign("it has no name"))?;
+                let detail = row.detail.as_deref().map(Box::from);
+                let identity = Identity { object_type: object_type()?, text: text.into(), detail };
+                self.prefixes.add(identity, total, self.options.prefixes)?;
+            }
+            RowKind::Key => self.summary.largest.push(large(row)?),
+            RowKind::Expiry | RowKind::Idle => {
+                let is_of = |name: &str| row.name.as_deref() == Some(name.as_bytes());
+                let mut expiry = [&mut spread.lasting, &mut spread.expired]
+                    .into_iter()
+                    .chain(&mut spread.expiring);
+                let own = match row.kind {
+                    RowKind::Expiry => expiry_names().position(is_of).and_then(|i| expiry.nth(i)),
+                    _ => SPANS.into_iter().position(is_of).and_then(|i| spread.idle.get_mut(i)),
+                };
+                own.ok_or_else(|| foreign("its span is not known"))?.add(total);
+            }
+            RowKind::Size => spread.sizes.add_at(at()?.cast_unsigned(), total),
+            RowKind::NumOfElem => spread.elements.add_at(at()?.cast_unsigned(), total),
+            RowKind::Freq => spread.freq.add_at(at()?.cast_unsigned(), total),
+            RowKind::Db => {
+                let database = Database { total, expire_count: row.expire_num };
+                match row.at {
+                    Some(db) => spread.add_to_db(db.cast_unsigned(), database),
+                    None => add_database(&mut spread.other_dbs, database),
+                }
+            }
+            RowKind::Slot => spread.add_to_slot(at()?.cast_unsigned(), total),
+            RowKind::Damaged => {
+                self.damaged.push((row.input, at()?, from_json(row)?));
+                if self.damaged.len() >= 2 * Report::DAMAGED_MAX {
+                    self.cut_damaged();
+                }
+            }
+            RowKind::Input => self.inputs.push((row.input, from_json(row)?)),
+        }
+        Ok(())
+    }
+
+    /// The report: what one analysis of all the inputs, in the order of their numbers, says.
+    pub fn report(mut self) -> Report {
+        self.cut_damaged();
+        self.inputs.sort_by_key(|(number, _)| *number);
+        let Self { options, mut summary, inputs, damaged, prefixes } = self;
+        summary.damaged_count = inputs.iter().map(|(_, info)| info.damaged_num).sum();
+        summary.damaged = damaged.into_iter().map(|(_, _, damaged)| damaged).collect();
+        summary.inputs = inputs.into_iter().map(|(_, info)| info).collect();
+        let mut report = Report::new(&summary, &options);
+        let mut lists = prefixes.into_lists(options.prefixes);
+        for object_type in summary.object_types() {
+            let place = lists.iter().position(|(listed, _)| *listed == object_type);
+            if let Some((_, [by_number, by_bytes])) = place.map(|place| lists.swap_remove(place)) {
+                let named = |list: Leading<Known>| {
+                    list.into_sorted().into_iter().map(|known| LargestKeyPrefix::new(&known.prefix))
+                };
+                report.largest_key_prefixes.extend(named(by_number));
+                report.largest_key_prefixes_by_bytes.extend(named(by_bytes));
+            }
+        }
+        report
+    }
+
+    /// The same as few rows: sums, the largest keys, the leading prefixes. Other rows must
+    /// not add to any of these prefixes.
+    pub fn rows(mut self, each: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
+        self.cut_damaged();
+        let Self { options, summary, inputs, damaged, prefixes } = self;
+        for (object_type, lists) in prefixes.into_lists(options.prefixes) {
+            let mut leading: Vec<Known> =
+                lists.into_iter().flat_map(Leading::into_sorted).collect();
+            leading.sort_unstable();
+            leading.dedup();
+            for Known { prefix, detail } in &leading {
+                each(&Row {
+                    object_type: Some(object_type),
+                    name: Some(Cow::Borrowed(&prefix.text)),
+                    num: prefix.key_count,
+                    bytes: prefix.bytes,
+                    detail: detail.as_deref().map(Cow::Borrowed),
+                    ..Row::new(RowKind::Prefix, 0)
+                })?;
+            }
+        }
+        write::rest(&summary, 0, each)?;
+        for (number, _, damaged) in &damaged {
+            each(&write::damaged(damaged, *number))?;
+        }
+        inputs.iter().try_for_each(|(number, info)| each(&write::input(info, *number)))
+    }
+
+    fn cut_damaged(&mut self) {
+        self.damaged.sort_by_key(|(number, at, _)| (*number, *at));
+        self.damaged.truncate(Report::DAMAGED_MAX);
+    }
+}
+
+impl Prefixes {
+    fn add(&mut self, identity: Identity, total: Total, limit: usize) -> Result<(), RowError> {
+        match self {
+            Self::Whole(lists) => offer(lists, &identity, total, limit),
+            Self::Sums { sums, memory, memory_max } => {
+                let detail_len = identity.detail.as_deref().map_or(0, str::len);
+                let len = identity.text.len() + detail_len + Merge::ENTRY_LEN;
+                match sums.entry(identity) {
+                    Entry::Occupied(mut known) => known.get_mut().add(total),
+                    Entry::Vacant(room) => {
+                        room.insert(total);
+                        *memory += len;
+                    }
+                }
+                if *memory > *memory_max {
+                    return Err(RowError::Memory { count: sums.len(), memory_max: *memory_max });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn into_lists(self, limit: usize) -> Lists {
+        match self {
+            Self::Whole(lists) => lists,
+            Self::Sums { sums, .. } => {
+                let mut lists = Vec::new();
+                for (identity, total) in &sums {
+                    offer(&mut lists, identity, *total, limit);
+                }
+                lists
+            }
+        }
+    }
+}
+
+fn offer(lists: &mut Lists, identity: &Identity, total: Total, limit: usize) {
+    let Identity { object_type, text, detail } = identity;
+    let place = lists.iter().position(|(listed, _)| listed == object_type).unwrap_or(lists.len());
+    if place == lists.len() {
+        let empty = [RankBy::KeyCount, RankBy::Bytes].map(|rank_by| Leading::new(limit, rank_by));
+        lists.push((*object_type, empty));
+    }
+    let Total { key_count, bytes } = total;
+    let known = || {
+        let whole = detail.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let text_len = whole.map_or(text.len() as u64, |whole: PrefixDetail<'_>| whole.prefix_len);
+        let text = text.to_vec();
+        Known {
+            prefix: Prefix { object_type: *object_type, text, text_len, key_count, bytes },
+            detail: detail.clone(),
+        }
+    };
+    for list in lists.get_mut(place).into_iter().flat_map(|(_, lists)| lists) {
+        list.offer(key_count, bytes, known);
+    }
+}
+
+fn from_json<'r, T: Deserialize<'r>>(row: &'r Row<'_>) -> Result<T, RowError> {
+    serde_json::from_str(row.detail.as_deref().unwrap_or_default())
+        .map_err(|e| RowError::Foreign { kind: row.kind.name(), reason: format!("detail: {e}") })
+}
+
+fn large(row: &Row<'_>) -> Result<Large, RowError> {
+    let detail: KeyDetail<'_> = from_json(row)?;
+    let foreign =
+        |reason: &str| RowError::Foreign { kind: row.kind.name(), reason: reason.to_owned() };
+    Ok(Large {
+        size: row.bytes,
+        key: row.name.as_deref().unwrap_or_default().to_vec(),
+        key_len: detail.key_len,
+        db: detail.db,
+        object_type: row.object_type.ok_or_else(|| foreign("its type is not known"))?,
+        encoding: Encoding::named(&detail.encoding)
+            .ok_or_else(|| foreign("its encoding is not known"))?,
+        num_of_elem: detail.num_of_elem,
+        bytes: detail.memory,
+        memory_usage: detail.memory_usage,
+        serialized_bytes: detail.serialized_bytes,
+        expire_at_ms: detail.expire_at_ms,
+    })
+}

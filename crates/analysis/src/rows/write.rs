@@ -1,0 +1,196 @@
+//! Reads an input into rows.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+
+use super::{KeyDetail, PrefixDetail, Row, RowKind, expiry_names};
+use crate::aggregate::largest::Large;
+use crate::aggregate::prefixes::{Prefix, WholePrefix};
+use crate::aggregate::spread::{SPANS, Spread};
+use crate::aggregate::types::Total;
+use crate::facts::KeyFacts;
+use crate::input::Observe;
+use crate::run::{each_input, read_one};
+use crate::source::Input;
+use crate::summary::Summary;
+use crate::{DamagedKey, InputInfo, Options};
+
+/// Takes rows; breaks to end the reading.
+type Each<'e> = dyn FnMut(&Row<'_>) -> ControlFlow<()> + 'e;
+
+/// Reads an input, or every file of a folder, and hands its summary to `each`, the inputs
+/// numbered from `number` on. What cannot be read or is damaged is told by rows too.
+///
+/// Answers how many inputs there were.
+pub fn summarise(
+    input: impl Into<Input>,
+    options: &Options,
+    number: u64,
+    each: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>,
+) -> u64 {
+    let mut count = 0;
+    for found in each_input(input.into()) {
+        let summary = Summary::new(options, usize::MAX);
+        let mut writer =
+            Writer { each: &mut *each, summary, number: number + count, is_over: false };
+        writer.summary.prefixes.set_memory_max(usize::MAX);
+        let info = read_one(&found, options, &mut Flushing { writer: &mut writer, options });
+        count += 1;
+        if writer.is_over || writer.finish(&info).is_break() {
+            break;
+        }
+    }
+    count
+}
+
+struct Flushing<'w, 'e, 'o> {
+    writer: &'w mut Writer<'e>,
+    options: &'o Options,
+}
+
+impl Observe for Flushing<'_, '_, '_> {
+    #[inline]
+    fn key(&mut self, facts: &KeyFacts<'_>) -> bool {
+        let Self { writer, options } = self;
+        writer.summary.observe(facts);
+        if writer.summary.prefixes.memory() > options.prefix_memory {
+            writer.is_over = writer.prefixes().is_break();
+        }
+        !writer.is_over
+    }
+
+    fn damaged(&mut self, damaged: DamagedKey) {
+        self.writer.summary.observe_damaged(damaged);
+    }
+}
+
+struct Writer<'e> {
+    each: &'e mut Each<'e>,
+    summary: Summary,
+    number: u64,
+    /// Whether nobody wants more rows.
+    is_over: bool,
+}
+
+impl Writer<'_> {
+    fn finish(&mut self, info: &InputInfo) -> ControlFlow<()> {
+        self.prefixes()?;
+        let Self { each, summary, number, .. } = self;
+        rest(summary, *number, *each)?;
+        for damaged in &summary.damaged {
+            each(&self::damaged(damaged, *number))?;
+        }
+        each(&input(info, *number))
+    }
+
+    fn prefixes(&mut self) -> ControlFlow<()> {
+        let Self { each, summary, number, .. } = self;
+        summary.prefixes.drain(|prefix| {
+            let WholePrefix { object_type, text, text_len, digest, key_count, bytes } = prefix;
+            let row = sum(RowKind::Prefix, *number, Total { key_count, bytes });
+            each(&Row {
+                object_type: Some(object_type),
+                name: Some(Cow::Borrowed(text)),
+                detail: prefix_detail(text, text_len, digest),
+                ..row
+            })
+        })
+    }
+}
+
+fn sum(kind: RowKind, number: u64, total: Total) -> Row<'static> {
+    Row { num: total.key_count, bytes: total.bytes, ..Row::new(kind, number) }
+}
+
+fn json(value: &impl Serialize) -> Cow<'static, str> {
+    // Maps with names for keys and no floats: nothing that JSON cannot say.
+    Cow::Owned(serde_json::to_string(value).unwrap_or_default())
+}
+
+/// None where the text is whole.
+fn prefix_detail(text: &[u8], prefix_len: u64, digest: u128) -> Option<Cow<'static, str>> {
+    debug_assert!(text.len() <= Prefix::TEXT_LEN_MAX);
+    let is_cut = prefix_len > text.len() as u64;
+    is_cut.then(|| json(&PrefixDetail { prefix_len, digest: format!("{digest:032x}").into() }))
+}
+
+/// Everything but prefixes and what belongs to one input.
+pub(super) fn rest(summary: &Summary, number: u64, each: &mut Each<'_>) -> ControlFlow<()> {
+    for (object_type, total) in summary.types.iter().filter(|(_, t)| t.key_count > 0) {
+        each(&Row { object_type: Some(object_type), ..sum(RowKind::Type, number, total) })?;
+    }
+    spread(&summary.spread, number, each)?;
+    summary.largest.sorted().into_iter().try_for_each(|large| each(&key(large, number)))
+}
+
+pub(super) fn damaged(damaged: &DamagedKey, number: u64) -> Row<'static> {
+    Row {
+        at: Some(damaged.offset.cast_signed()),
+        num: 1,
+        detail: Some(json(damaged)),
+        ..Row::new(RowKind::Damaged, number)
+    }
+}
+
+pub(super) fn input(info: &InputInfo, number: u64) -> Row<'static> {
+    Row {
+        num: info.num,
+        bytes: info.bytes,
+        detail: Some(json(info)),
+        ..Row::new(RowKind::Input, number)
+    }
+}
+
+fn key(large: &Large, number: u64) -> Row<'_> {
+    let detail = KeyDetail {
+        db: large.db,
+        key_len: large.key_len,
+        encoding: large.encoding.name().into(),
+        num_of_elem: large.num_of_elem,
+        memory: large.bytes,
+        memory_usage: large.memory_usage,
+        serialized_bytes: large.serialized_bytes,
+        expire_at_ms: large.expire_at_ms,
+    };
+    Row {
+        object_type: Some(large.object_type),
+        name: Some(Cow::Borrowed(&large.key)),
+        num: 1,
+        bytes: large.size,
+        detail: Some(json(&detail)),
+        ..Row::new(RowKind::Key, number)
+    }
+}
+
+fn spread(spread: &Spread, number: u64, each: &mut Each<'_>) -> ControlFlow<()> {
+    let expiry = [spread.lasting, spread.expired].into_iter().chain(spread.expiring);
+    let spans = (expiry_names().zip(expiry).map(|(name, total)| (RowKind::Expiry, name, total)))
+        .chain(SPANS.into_iter().zip(spread.idle).map(|(n, total)| (RowKind::Idle, n, total)));
+    for (kind, name, total) in spans.filter(|(_, _, total)| total.key_count > 0) {
+        let name = Some(Cow::Borrowed(name.as_bytes()));
+        each(&Row { name, ..sum(kind, number, total) })?;
+    }
+    let powers = [
+        (RowKind::Size, &spread.sizes),
+        (RowKind::NumOfElem, &spread.elements),
+        (RowKind::Freq, &spread.freq),
+    ];
+    for (kind, powers) in powers {
+        for (at, total) in powers.places() {
+            each(&Row { at: Some(at.cast_signed()), ..sum(kind, number, total) })?;
+        }
+    }
+    let dbs = spread.dbs.iter().map(|(db, database)| (Some(db.cast_signed()), *database));
+    for (at, database) in dbs.chain([(None, spread.other_dbs)]) {
+        if database.total.key_count > 0 {
+            let expire_num = database.expire_count;
+            each(&Row { at, expire_num, ..sum(RowKind::Db, number, database.total) })?;
+        }
+    }
+    for (slot, total) in (0..).zip(&spread.slots).filter(|(_, total)| total.key_count > 0) {
+        each(&Row { at: Some(slot), ..sum(RowKind::Slot, number, *total) })?;
+    }
+    ControlFlow::Continue(())
+}

@@ -1,0 +1,20 @@
+//! Brings the bytes of RDB files from where they are: live servers, object stores, HTTP.
+//!
+//! A live server is asked for its data as a replica would ask ([`LiveNode`]); which servers
+//! there are is found out by [`discover`]. Both are blocking, since the analysis reads
+//! while the bytes arrive.
+#![warn(missing_docs)]
+
+mod error;
+mod gate;
+mod networks;
+mod redis;
+mod secret;
+mod topology;
+
+pub use error::{Error, ErrorKind};
+pub use gate::Gate;
+pub use networks::{NetworkError, Networks};
+pub use redis::{Access, Address, LiveNode, RedisUrl, Taking, Timeouts, Tls, UrlError};
+pub use secret::Secret;
+pub use topology::{Found, Group, Node, Preference, Role, Slots, Topology, discover};

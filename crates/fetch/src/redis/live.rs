@@ -1,0 +1,158 @@
+//! A live server as an input of the analysis, which reads while the data arrives.
+
+use std::io::{self, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use offkey_analysis::{InputInfo, Open, Opened};
+use tempfile::NamedTempFile;
+
+use super::payload::Payload;
+use super::{Access, Address, Connection, replica};
+use crate::gate::Pass;
+use crate::{Error, ErrorKind, Gate, Networks};
+
+/// How a backup is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Taking {
+    /// Most bytes in a second, to leave the network to others; as fast as it goes if `None`.
+    pub bytes_per_second: Option<u64>,
+    /// Refuses a server that says it is no replica.
+    pub require_replica: bool,
+}
+
+/// A server whose data is read as a replica reads it, once.
+///
+/// With [`LiveNode::keep_in`] the data is stored as well: in a temporary file until
+/// [`LiveNode::persist`] gives it a name, and that file serves a second reading.
+#[derive(Debug)]
+pub struct LiveNode {
+    address: Address,
+    access: Access,
+    taking: Taking,
+    gate: Arc<Gate>,
+    networks: Option<Networks>,
+    folder: Option<PathBuf>,
+    /// All of the data, once it is there.
+    kept: Arc<Mutex<Option<NamedTempFile>>>,
+}
+
+impl LiveNode {
+    /// The server at `address`, which is not contacted before it is opened.
+    #[must_use]
+    pub fn new(address: Address, access: Access, taking: Taking, gate: Arc<Gate>) -> Self {
+        Self { address, access, taking, gate, networks: None, folder: None, kept: Arc::default() }
+    }
+
+    /// Makes sure that the address lies in `networks`: for one that another server named.
+    #[must_use]
+    pub fn within(self, networks: Networks) -> Self {
+        Self { networks: Some(networks), ..self }
+    }
+
+    /// Stores the data too, in a temporary file in `folder`.
+    #[must_use]
+    pub fn keep_in(self, folder: &Path) -> Self {
+        Self { folder: Some(folder.to_owned()), ..self }
+    }
+
+    /// Gives the stored data, which is safe on the disk, its name, if the analysis has read
+    /// it to its end and found its checksum right: `checked` is what it said. Without this
+    /// call the file vanishes with the node.
+    ///
+    /// # Errors
+    /// The data is not whole or not sound, or the file cannot be renamed.
+    pub fn persist(&self, target: &Path, checked: &InputInfo) -> Result<(), Error> {
+        let failed = |why: String| {
+            Error::new(ErrorKind::Local, format!("{}: not stored: {why}", target.display()))
+        };
+        if let Some(error) = &checked.error {
+            return Err(failed(error.clone()));
+        }
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let kept = kept.ok_or_else(|| failed("the data is not whole".to_owned()))?;
+        kept.persist(target).map_err(|error| failed(error.error.to_string()))?;
+        // The new name is safe once its folder is.
+        let folder = target.parent().filter(|folder| *folder != Path::new(""));
+        std::fs::File::open(folder.unwrap_or(Path::new(".")))
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| failed(error.to_string()))
+    }
+
+    fn start(&self, stop: &Arc<AtomicBool>) -> Result<(Payload, Pass), Error> {
+        let host = self.address.resolve()?.first().map(std::net::SocketAddr::ip);
+        let stopped = || Error::new(ErrorKind::Stopped, format!("{}: stopped", self.address));
+        let pass = host.and_then(|host| self.gate.enter(host, stop)).ok_or_else(stopped)?;
+        let networks = self.networks.as_ref();
+        let connection = Connection::open(&self.address, &self.access, networks, stop)?;
+        Ok((replica::take(connection, &self.taking)?, pass))
+    }
+}
+
+impl Open for LiveNode {
+    fn name(&self) -> String {
+        let scheme = if self.access.tls.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    fn open(&self, stop: &Arc<AtomicBool>) -> io::Result<Opened> {
+        if let Some(kept) = &*self.kept.lock().unwrap_or_else(PoisonError::into_inner) {
+            let file = kept.reopen()?;
+            let len = file.metadata()?.len();
+            return Ok(Opened { reader: Box::new(file), len: Some(len) });
+        }
+        let file = match &self.folder {
+            None => None,
+            Some(folder) => {
+                let mut builder = tempfile::Builder::new();
+                let file = builder.prefix(".offkey-").suffix(".part").tempfile_in(folder);
+                Some(file.map_err(|error| unwritable(folder, &error))?)
+            }
+        };
+        let (payload, pass) = self.start(stop)?;
+        let len = payload.len();
+        let kept = Arc::clone(&self.kept);
+        let pass = Some(pass);
+        let reader = Reading { payload, file, kept, pass, name: self.address.to_string() };
+        Ok(Opened { reader: Box::new(reader), len })
+    }
+
+    fn can_open_again(&self) -> bool {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+/// The data on its way, and into a file where it is kept.
+struct Reading {
+    payload: Payload,
+    file: Option<NamedTempFile>,
+    kept: Arc<Mutex<Option<NamedTempFile>>>,
+    pass: Option<Pass>,
+    name: String,
+}
+
+impl Read for Reading {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = self.payload.read(buf)?;
+        let failed = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: cannot be stored: {error}", self.name))
+        };
+        if len > 0 {
+            if let Some(file) = &mut self.file {
+                file.write_all(buf.get(..len).unwrap_or_default()).map_err(failed)?;
+            }
+        } else if !buf.is_empty() {
+            self.pass = None;
+            if let Some(file) = self.file.take() {
+                file.as_file().sync_all().map_err(failed)?;
+                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+            }
+        }
+        Ok(len)
+    }
+}
+
+fn unwritable(folder: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write in {}: {error}", folder.display()))
+}
