@@ -94,9 +94,12 @@ fn bytes_that_are_no_request_are_refused() {
         );
         assert!(statuses(&answer).len() <= 1, "{name}: {answer}");
     }
-    // The path counts, not the host before it; bare line feeds are line ends.
-    let answer = exchange(&service, b"GET http://evil/nothing HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(statuses(&answer), ["404"], "{answer}");
+    // An absolute target has the host of the header; bare line feeds are line ends.
+    for (target, status) in [("http://a/nothing", "404"), ("http://evil/nothing", "400")] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = exchange(&service, request.as_bytes());
+        assert_eq!(statuses(&answer), [status], "{answer}");
+    }
     let answer = exchange(&service, b"GET /nothing HTTP/1.1\nHost: a\n\n");
     assert_eq!(statuses(&answer), ["404"], "{answer}");
     assert_eq!(service.get(&analysis("")).status, 200);
