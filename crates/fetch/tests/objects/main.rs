@@ -15,7 +15,7 @@ use offkey_analysis::{Input, Options, Report, analyze};
 use offkey_fetch::{Bucket, Object, ObjectOptions, Secret, Store};
 use offkey_testkit::{RdbFile, Rng, value};
 
-use peer::{Fault, Peer};
+use peer::{Decide, Fault, Peer};
 
 const SECRET: &str = "canary-of-the-secret-key";
 /// A tenth of the object that most tests read.
@@ -109,7 +109,7 @@ fn passing_faults(peer: &Peer, bucket: &Bucket, data: &[u8], plain: &Report) {
 fn lasting_faults(peer: &Peer, bucket: &Bucket) {
     let from =
         |first: usize, fault: Fault| move |n: usize| if n >= first { fault } else { Fault::None };
-    let cases: Vec<(Box<dyn FnMut(usize) -> Fault + Send>, &str)> = vec![
+    let cases: Vec<(Decide, &str)> = vec![
         (Box::new(from(0, Fault::Status(500, "InternalError"))), "HTTP 500 InternalError"),
         (Box::new(from(3, Fault::Status(503, "SlowDown"))), "HTTP 503 SlowDown: made for a test"),
         (Box::new(from(2, Fault::Reset)), "s3://backups/redis/a.rdb: "),

@@ -29,7 +29,7 @@ pub(crate) enum Fault {
 }
 
 /// Decides on the fault of a request, by its number.
-type Decide = Box<dyn FnMut(usize) -> Fault + Send>;
+pub(crate) type Decide = Box<dyn FnMut(usize) -> Fault + Send>;
 
 /// A running server and its relay.
 pub(crate) struct Peer {
