@@ -59,12 +59,24 @@ impl ZsetSizer {
                 self.form = Form::Packed { len: (*len).min(LEN_MAX), same_form, stays };
             }
             Part::Rows(rows) => self.count += rows,
-            Part::Score(score) if self.form == (Form::Members { many: false }) => {
-                let text = ScoreText::new(*score, model.rules.zset.shortest_scores);
-                self.blob.push(&Str::from_bytes(text.as_bytes()));
-            }
+            Part::Score(score) => self.score(model, *score),
             Part::ScoreText(score) if self.is_rebuilt() => self.blob.push(score),
             _ => {}
+        }
+    }
+
+    /// Takes a member and its score.
+    #[inline]
+    pub(crate) fn scored(&mut self, model: &Model, member: &Str<'_>, score: f64) {
+        self.member(model, member);
+        self.score(model, score);
+    }
+
+    #[inline]
+    fn score(&mut self, model: &Model, score: f64) {
+        if self.form == (Form::Members { many: false }) {
+            let text = ScoreText::new(score, model.rules.zset.shortest_scores);
+            self.blob.push(&Str::from_bytes(text.as_bytes()));
         }
     }
 
