@@ -21,9 +21,9 @@ pub use facts::KeyFacts;
 
 pub use options::{Options, SizeKind};
 pub use report::{
-    ChecksumState, DamagedKey, DbTotal, InputInfo, LargestKey, LargestKeyPrefix, Overhead,
-    PowerTotal, PrefixExactness, Report, SlotSpread, SlotTotal, SpanTotal, SpreadReport, Stopped,
-    TypeBytes, TypeNum, UnlistedPrefix,
+    ChecksumState, DamagedKey, DbTotal, InputInfo, LargestKey, LargestKeyPrefix, LastingKeyPrefix,
+    Overhead, PowerTotal, PrefixExactness, PrefixNode, Report, SlotSpread, SlotTotal, SpanTotal,
+    SpreadReport, Stopped, TypeBytes, TypeNum, UnlistedPrefix,
 };
 pub use run::{Cancelled, KeysEnd, Progress, analyze, keys};
 pub use source::{Input, Open, Opened};

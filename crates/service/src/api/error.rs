@@ -19,6 +19,8 @@ pub(crate) enum ApiError {
     NotPermitted,
     /// The gateway knows no such path.
     NotPublished,
+    /// The request can be understood in two ways.
+    Ambiguous(&'static str),
     BodyTooLong,
     BodyTooSlow,
     Throttled,
@@ -48,6 +50,10 @@ pub(crate) enum ApiError {
     TaskRunning,
     /// A new backup would have to be taken.
     NoNewBackup,
+    /// A waiting or running analysis reads the backup.
+    BackupInUse,
+    /// The link to a backup has run out, or was not made here.
+    InvalidLink,
     /// The database cannot be used at present.
     Unavailable,
     Internal,
@@ -68,6 +74,9 @@ impl ApiError {
             Self::InvalidMember(name) => {
                 let text = format!("Invalid {name} parameter in the request.");
                 return (StatusCode::BAD_REQUEST, "DCS.4063", text);
+            }
+            Self::Ambiguous(reason) => {
+                return (StatusCode::BAD_REQUEST, "APIGW.0201", format!("Bad request: {reason}"));
             }
             Self::InvalidToken => (StatusCode::UNAUTHORIZED, "DCS.1001", "Invalid token."),
             Self::TokenExpired => (StatusCode::UNAUTHORIZED, "DCS.1002", "Token expired."),
@@ -136,7 +145,10 @@ impl ApiError {
             Self::TaskRunning => {
                 (StatusCode::BAD_REQUEST, "DCS.4231", "The analysis task is running.")
             }
-            Self::NoNewBackup => (
+            Self::InvalidLink => {
+                (StatusCode::FORBIDDEN, "DCS.2003", "The link has expired or is not valid.")
+            }
+            Self::NoNewBackup | Self::BackupInUse => (
                 StatusCode::BAD_REQUEST,
                 "DCS.4026",
                 "This operation is not allowed when the DCS instance is in the current state.",

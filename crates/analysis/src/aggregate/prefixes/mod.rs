@@ -10,6 +10,7 @@
 //! then counted from zero; [`Floor`] says how much it can have lost at most. Parents never
 //! count less than their children, so what is kept is always a whole tree.
 
+mod branches;
 mod recent;
 mod rule;
 #[cfg(test)]
@@ -22,9 +23,10 @@ use offkey_rdb::ObjectType;
 use crate::aggregate::leading::{Leading, RankBy};
 use crate::facts::KeyFacts;
 
+pub(crate) use self::branches::Branch;
 pub use self::rule::PrefixRule;
 pub(crate) use self::rule::Rule;
-pub(crate) use self::tree::Floor;
+pub(crate) use self::tree::{Counts, Floor};
 pub(crate) use self::walk::WholePrefix;
 
 use self::recent::{Folded, Recent};
@@ -54,8 +56,7 @@ pub(crate) struct Prefix {
     pub(crate) text: Vec<u8>,
     /// Length of the whole text.
     pub(crate) text_len: u64,
-    pub(crate) key_count: u64,
-    pub(crate) bytes: u64,
+    pub(crate) counts: Counts,
 }
 
 /// A prefix as it stands in the table, after its parent.
@@ -67,8 +68,7 @@ pub(crate) struct Row<'t> {
     pub(crate) type_at: u16,
     /// The text beyond its parent's.
     pub(crate) segment: &'t [u8],
-    pub(crate) key_count: u64,
-    pub(crate) bytes: u64,
+    pub(crate) counts: Counts,
 }
 
 impl Prefix {
@@ -87,7 +87,7 @@ impl Prefixes {
         let type_at = self.tree.type_at(facts.object_type);
         let folded = self.rule.may_recall().then(|| Folded::new(facts.key, &self.rule)).flatten();
         match folded.as_ref().and_then(|folded| self.recent.path(folded, type_at)) {
-            Some(path) => path.iter().for_each(|at| self.tree.add(*at, 1, facts.size)),
+            Some(path) => path.iter().for_each(|at| self.tree.add(*at, Counts::of(facts))),
             None => self.observe_new(facts, type_at, folded.as_ref()),
         }
     }
@@ -102,7 +102,7 @@ impl Prefixes {
             let Some(at) = tree.place_at_level(level, parent, type_at, segment) else {
                 return false;
             };
-            tree.add(at, 1, facts.size);
+            tree.add(at, Counts::of(facts));
             if let Some(path) = &mut path {
                 path.push(at);
             }
@@ -139,7 +139,7 @@ impl Prefixes {
     pub(crate) fn freeze(&mut self) -> Floors {
         self.tree.is_frozen = true;
         for node in &mut self.tree.nodes {
-            (node.key_count, node.bytes) = (0, 0);
+            node.counts = Counts::default();
         }
         let types = self.tree.types.len();
         Floors(std::mem::replace(&mut self.tree.floors, vec![Floor::default(); types]))
@@ -173,8 +173,7 @@ impl Prefixes {
             parent: node.parent,
             type_at: node.type_at,
             segment: self.tree.segment(node),
-            key_count: node.key_count,
-            bytes: node.bytes,
+            counts: node.counts,
         })
     }
 
@@ -192,7 +191,7 @@ impl Prefixes {
         let last_type = self.tree.types.len().saturating_sub(1);
         let type_at = row.type_at.min(u16::try_from(last_type).unwrap_or(u16::MAX));
         let place = self.tree.place(parent, type_at, row.segment).unwrap_or(ROOT);
-        self.tree.add(place, row.key_count, row.bytes);
+        self.tree.add(place, row.counts);
     }
 
     /// Makes this a table of a second pass.
@@ -208,13 +207,29 @@ impl Prefixes {
         rank_by: RankBy,
         limit: usize,
     ) -> Vec<Prefix> {
+        self.best(object_type, Leading::new(limit, rank_by), |c| (c.key_count, c.bytes))
+    }
+
+    /// The `limit` prefixes of a type whose keys without expiry have most bytes, best first.
+    pub(crate) fn lasting(&self, object_type: ObjectType, limit: usize) -> Vec<Prefix> {
+        let leading = Leading::new(limit, RankBy::Bytes);
+        self.best(object_type, leading, |c| (c.lasting_count, c.lasting_bytes))
+    }
+
+    fn best(
+        &self,
+        object_type: ObjectType,
+        mut leading: Leading<Prefix>,
+        figures: impl Fn(&Counts) -> (u64, u64),
+    ) -> Vec<Prefix> {
         let tree = &self.tree;
-        let of_type = |node: &&Node| {
-            tree.types.get(usize::from(node.type_at)) == Some(&object_type) && node.key_count > 0
-        };
-        let mut leading = Leading::new(limit, rank_by);
+        let of_type =
+            |node: &&Node| tree.types.get(usize::from(node.type_at)) == Some(&object_type);
         for node in tree.nodes.iter().filter(of_type) {
-            leading.offer(node.key_count, node.bytes, || tree.prefix(node, object_type));
+            let (key_count, bytes) = figures(&node.counts);
+            if key_count > 0 {
+                leading.offer(key_count, bytes, || tree.prefix(node, object_type));
+            }
         }
         leading.into_sorted()
     }

@@ -25,14 +25,14 @@ pub(crate) fn facts(key: &[u8], size: u64) -> KeyFacts<'_> {
     }
 }
 
-fn table(memory_max: usize) -> Prefixes {
+pub(super) fn table(memory_max: usize) -> Prefixes {
     Prefixes::new(Rule::new(b":;,_- ", true), memory_max)
 }
 
 fn listed(prefixes: &Prefixes, limit: usize) -> Vec<(String, u64, u64)> {
     let text = |p: &Prefix| String::from_utf8_lossy(&p.text).into_owned();
     let leading = prefixes.leading(ObjectType::String, RankBy::KeyCount, limit);
-    leading.iter().map(|p| (text(p), p.key_count, p.bytes)).collect()
+    leading.iter().map(|p| (text(p), p.counts.key_count, p.counts.bytes)).collect()
 }
 
 #[test]
@@ -160,6 +160,22 @@ fn merge_equals_one_pass() {
     }
     a.merge(&b);
     assert_eq!(listed(&a, 10_000), listed(&whole, 10_000));
+}
+
+#[test]
+fn what_never_expires_is_counted_apart() {
+    let mut prefixes = table(1 << 20);
+    for number in 0..10_u8 {
+        let expire_at_ms = (number % 2 == 0).then_some(1);
+        let key = [b'a' + number % 5, b':', b'1'];
+        prefixes.observe(&KeyFacts { expire_at_ms, ..facts(&key, u64::from(number)) });
+    }
+    // Of e, 4 and 9: the odd one lasts. Of c, 2 and 7.
+    let leading = prefixes.lasting(ObjectType::String, 2);
+    let shown: Vec<_> = (leading.iter())
+        .map(|p| (p.text[0], p.counts.bytes, p.counts.lasting_bytes, p.counts.lasting_count))
+        .collect();
+    assert_eq!(shown, [(b'e', 13, 9, 1), (b'c', 9, 7, 1)]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use offkey_rdb::ObjectType;
 use std::hash::BuildHasher;
 
 use super::Prefix;
+use crate::facts::KeyFacts;
 
 /// Types whose prefixes are told apart; more module types than that share the last.
 const TYPES_MAX: usize = 64;
@@ -15,6 +16,38 @@ const TYPES_MAX: usize = 64;
 pub(crate) struct Floor {
     pub(crate) key_count: u64,
     pub(crate) bytes: u64,
+}
+
+/// What is counted of a prefix.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Counts {
+    pub(crate) key_count: u64,
+    pub(crate) bytes: u64,
+    /// Of these, the keys without an expiry, so that the floors hold for them too.
+    pub(crate) lasting_count: u64,
+    pub(crate) lasting_bytes: u64,
+}
+
+impl Counts {
+    /// One key.
+    #[inline]
+    pub(super) fn of(facts: &KeyFacts<'_>) -> Self {
+        let lasting = facts.expire_at_ms.is_none().then_some(facts.size);
+        Self {
+            key_count: 1,
+            bytes: facts.size,
+            lasting_count: u64::from(lasting.is_some()),
+            lasting_bytes: lasting.unwrap_or(0),
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, other: Self) {
+        self.key_count += other.key_count;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.lasting_count += other.lasting_count;
+        self.lasting_bytes = self.lasting_bytes.saturating_add(other.lasting_bytes);
+    }
 }
 
 /// A prefix: its parent's text and then its own segment.
@@ -27,8 +60,7 @@ pub(super) struct Node {
     /// The segment in `text`.
     pub(super) start: usize,
     pub(super) len: u32,
-    pub(super) key_count: u64,
-    pub(super) bytes: u64,
+    pub(super) counts: Counts,
 }
 
 /// Parent of the first segments.
@@ -65,16 +97,15 @@ impl Tree {
             let parent = place_of(&places, node.parent);
             let type_at = type_places.get(usize::from(node.type_at)).copied().unwrap_or_default();
             let place = self.place(parent, type_at, other.segment(node)).unwrap_or(ROOT);
-            self.add(place, node.key_count, node.bytes);
+            self.add(place, node.counts);
             places.push(place);
         }
     }
 
     #[inline]
-    pub(super) fn add(&mut self, at: u32, key_count: u64, bytes: u64) {
+    pub(super) fn add(&mut self, at: u32, counts: Counts) {
         if let Some(node) = usize::try_from(at).ok().and_then(|at| self.nodes.get_mut(at)) {
-            node.key_count += key_count;
-            node.bytes = node.bytes.saturating_add(bytes);
+            node.counts.add(counts);
         }
     }
 
@@ -95,7 +126,7 @@ impl Tree {
                 break;
             }
         }
-        Prefix { object_type, text, text_len, key_count: node.key_count, bytes: node.bytes }
+        Prefix { object_type, text, text_len, counts: node.counts }
     }
 
     #[inline]
@@ -149,7 +180,8 @@ impl Tree {
         }
         let at = u32::try_from(nodes.len()).ok().filter(|at| *at != ROOT)?;
         let len = u32::try_from(segment.len()).ok()?;
-        nodes.push(Node { parent, type_at, start: text.len(), len, key_count: 0, bytes: 0 });
+        let counts = Counts::default();
+        nodes.push(Node { parent, type_at, start: text.len(), len, counts });
         text.extend_from_slice(segment);
         index.insert_unique(hash, at, |at| {
             let node = usize::try_from(*at).ok().and_then(|at| nodes.get(at));
@@ -190,9 +222,9 @@ impl Tree {
         let thresholds: Vec<(u64, u64)> = (0..self.types.len())
             .map(|type_at| {
                 let of_type = |node: &&Node| usize::from(node.type_at) == type_at;
-                let counts = self.nodes.iter().filter(of_type).map(|node| node.key_count).collect();
-                let bytes = self.nodes.iter().filter(of_type).map(|node| node.bytes).collect();
-                (below_top(counts, quota), below_top(bytes, quota))
+                let counts = self.nodes.iter().filter(of_type).map(|node| node.counts.key_count);
+                let bytes = self.nodes.iter().filter(of_type).map(|node| node.counts.bytes);
+                (below_top(counts.collect(), quota), below_top(bytes.collect(), quota))
             })
             .collect();
         let nodes = std::mem::take(&mut self.nodes);
@@ -204,13 +236,14 @@ impl Tree {
             let type_at = usize::from(node.type_at);
             let (count_min, bytes_min) = thresholds.get(type_at).copied().unwrap_or_default();
             let mut place = ROOT;
-            if node.key_count > count_min || node.bytes > bytes_min {
+            let Counts { key_count, bytes, .. } = node.counts;
+            if key_count > count_min || bytes > bytes_min {
                 let parent = place_of(&places, node.parent);
                 place = self.place(parent, node.type_at, segment_of(&text, node)).unwrap_or(ROOT);
-                self.add(place, node.key_count, node.bytes);
+                self.add(place, node.counts);
             } else if let Some(dropped) = dropped.get_mut(type_at) {
-                dropped.key_count = dropped.key_count.max(node.key_count);
-                dropped.bytes = dropped.bytes.max(node.bytes);
+                dropped.key_count = dropped.key_count.max(key_count);
+                dropped.bytes = dropped.bytes.max(bytes);
             }
             places.push(place);
         }
@@ -234,7 +267,7 @@ fn segment_of<'t>(text: &'t [u8], node: &Node) -> &'t [u8] {
 }
 
 /// The greatest value that is not among the `quota` greatest; zero if all are.
-fn below_top(mut values: Vec<u64>, quota: usize) -> u64 {
+pub(super) fn below_top(mut values: Vec<u64>, quota: usize) -> u64 {
     if values.len() <= quota {
         return 0;
     }

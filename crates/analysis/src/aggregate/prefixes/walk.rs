@@ -39,8 +39,8 @@ impl Prefixes {
                 text: &walk.text,
                 text_len: walk.text_len,
                 digest: walk.digest,
-                key_count: node.key_count,
-                bytes: node.bytes,
+                key_count: node.counts.key_count,
+                bytes: node.counts.bytes,
             })?;
         }
         ControlFlow::Continue(())
