@@ -14,6 +14,7 @@ use crate::api::scope::InInstance;
 use crate::api::wire::TaskId;
 use crate::api::{Json, body};
 use crate::auth::Caller;
+use crate::store::News;
 use crate::tasks::Subject;
 
 pub(crate) async fn create(
@@ -43,9 +44,10 @@ pub(crate) async fn create(
         instance_id: instance.id,
         first,
         more: parts.collect(),
+        priority: 0,
         settings,
     };
     app.tasks.store.create(task_id, &subject).await?;
-    app.tasks.added.notify_one();
+    app.tasks.tell(News::Added);
     Ok(Json(TaskId { task_id }))
 }
