@@ -27,7 +27,7 @@ pub(crate) async fn create(
     if !instance.supports_key_analysis() {
         return Err(ApiError::Unsupported);
     }
-    let settings = chosen.settings.clone();
+    let (priority, settings) = (chosen.priority, chosen.settings.clone());
     let parts = {
         let instance = Arc::clone(&instance);
         spawn_blocking(move || chosen.parts(&instance)).await.map_err(ApiError::internal)??
@@ -44,7 +44,7 @@ pub(crate) async fn create(
         instance_id: instance.id,
         first,
         more: parts.collect(),
-        priority: 0,
+        priority,
         settings,
     };
     app.tasks.store.create(task_id, &subject).await?;
