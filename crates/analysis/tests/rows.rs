@@ -45,10 +45,11 @@ fn own(row: &Row<'_>) -> Row<'static> {
 fn rows_of(paths: &[PathBuf], options: &Options) -> Vec<Row<'static>> {
     let (mut rows, mut number) = (Vec::new(), 0);
     for path in paths {
-        number += summarise(path.clone(), options, number, &mut |row| {
+        let infos = summarise(path.clone(), options, number, &mut |row| {
             rows.push(own(row));
             ControlFlow::Continue(())
         });
+        number += infos.len() as u64;
     }
     rows
 }
@@ -63,17 +64,17 @@ fn merged(rows: &[Row<'static>], options: &Options) -> Report {
 /// parts, each of which is cut to few rows.
 fn by_an_engine(rows: &[Row<'static>], options: &Options) -> Report {
     let mut groups: HashMap<_, Row<'static>> = HashMap::new();
-    for (turn, row) in rows.iter().enumerate() {
-        let turn = if row.kind.is_sum() { 0 } else { turn };
+    for row in rows {
+        let input = if row.kind.is_sum() { None } else { Some(row.input) };
         let key = (row.kind.name(), row.object_type, row.name.clone(), row.at, row.detail.clone());
-        match groups.get_mut(&(key.clone(), turn)) {
+        match groups.get_mut(&(key.clone(), input)) {
             Some(group) => {
                 group.num += row.num;
                 group.bytes += row.bytes;
                 group.expire_num += row.expire_num;
             }
             None => {
-                groups.insert((key, turn), row.clone());
+                groups.insert((key, input), row.clone());
             }
         }
     }

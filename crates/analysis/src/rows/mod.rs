@@ -145,6 +145,9 @@ impl Row<'_> {
 /// What the row of a key has beside its name, type and size.
 #[derive(Debug, Serialize, Deserialize)]
 struct KeyDetail<'a> {
+    /// Place among the largest of its input, from 0 on: a damaged file may name a key twice,
+    /// and then both rows stay apart.
+    rank: usize,
     db: u64,
     key_len: u64,
     #[serde(borrow)]

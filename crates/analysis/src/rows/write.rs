@@ -23,26 +23,25 @@ type Each<'e> = dyn FnMut(&Row<'_>) -> ControlFlow<()> + 'e;
 /// Reads an input, or every file of a folder, and hands its summary to `each`, the inputs
 /// numbered from `number` on. What cannot be read or is damaged is told by rows too.
 ///
-/// Answers how many inputs there were.
+/// Answers what is known of the inputs.
 pub fn summarise(
     input: impl Into<Input>,
     options: &Options,
     number: u64,
     each: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>,
-) -> u64 {
-    let mut count = 0;
-    for found in each_input(input.into()) {
+) -> Vec<InputInfo> {
+    let mut infos = Vec::new();
+    for (found, number) in each_input(input.into()).into_iter().zip(number..) {
         let summary = Summary::new(options, usize::MAX);
-        let mut writer =
-            Writer { each: &mut *each, summary, number: number + count, is_over: false };
-        writer.summary.prefixes.set_memory_max(usize::MAX);
+        let mut writer = Writer { each: &mut *each, summary, number, is_over: false };
         let info = read_one(&found, options, &mut Flushing { writer: &mut writer, options });
-        count += 1;
-        if writer.is_over || writer.finish(&info).is_break() {
+        let is_over = writer.is_over || writer.finish(&info).is_break();
+        infos.push(info);
+        if is_over {
             break;
         }
     }
-    count
+    infos
 }
 
 struct Flushing<'w, 'e, 'o> {
@@ -122,7 +121,8 @@ pub(super) fn rest(summary: &Summary, number: u64, each: &mut Each<'_>) -> Contr
         each(&Row { object_type: Some(object_type), ..sum(RowKind::Type, number, total) })?;
     }
     spread(&summary.spread, number, each)?;
-    summary.largest.sorted().into_iter().try_for_each(|large| each(&key(large, number)))
+    let largest = summary.largest.sorted();
+    (largest.iter().enumerate()).try_for_each(|(rank, large)| each(&key(large, rank, number)))
 }
 
 pub(super) fn damaged(damaged: &DamagedKey, number: u64) -> Row<'static> {
@@ -143,8 +143,9 @@ pub(super) fn input(info: &InputInfo, number: u64) -> Row<'static> {
     }
 }
 
-fn key(large: &Large, number: u64) -> Row<'_> {
+fn key(large: &Large, rank: usize, number: u64) -> Row<'_> {
     let detail = KeyDetail {
+        rank,
         db: large.db,
         key_len: large.key_len,
         encoding: large.encoding.name().into(),
