@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use offkey_rdb::{Blocks, Checksum, Entry, Error, Key, Part, RdbType, Reader, ValueEnd, Visit};
+use offkey_rdb::{Blocks, Checksum, Damage, Entry, Error, Key, Part, RdbType, Reader, Visit};
 
+use crate::batch::{Batch, Row};
 use crate::facts::KeyFacts;
 use crate::memory::{Model, Profile, Sizer, Sizes, Templates};
 use crate::run::Poll;
@@ -156,86 +157,141 @@ fn entries<B: Blocks>(
     info: &mut InputInfo,
 ) -> Result<Checksum, Stop> {
     // The server's version stands before the first key and decides how memory is modelled.
-    let mut next = step(reader, info)?;
+    let next = step(reader, info)?;
     let profile = options.profile.unwrap_or_else(|| info.server_profile());
     info.profile = Some(profile.to_string());
     let mut model = Model::new(profile, options.allocator, options.config.clone());
     if matches!(next, Step::Template { .. }) {
         model.templates = count_templates(input, options, model.templates)?;
     }
-    let mut sizer = Sizer::new(&model);
-    let mut tally = Tally::default();
-    // A key that expires at the very second of the save is still alive.
-    let written_at_ms = info.created_at_ms.unwrap_or(options.now_ms);
-    loop {
-        match next {
-            Step::SelectDb => tally.next_db(&model),
-            Step::Slot => tally.next_slot(),
-            Step::Template { .. } => {
-                reader.value(&mut offkey_rdb::Skip)?;
-            }
-            Step::Key(key) => {
-                sizer.begin(&key);
-                let end = reader.value(&mut Polled { sizer: &mut sizer, poll })?;
-                if let Some(damage) = end.damage {
-                    observer.damaged(DamagedKey {
-                        file: info.file.clone(),
-                        db: key.db,
-                        r#type: end.object_type.to_string(),
-                        offset: damage.at,
-                        reason: damage.reason,
-                        serialized_bytes: end.serialized_len,
-                        ..damaged_name(reader.key())
-                    });
-                } else {
-                    tally.key(&key);
-                    let sizes = sizer.finish(end.serialized_len);
-                    let mut facts = facts(&key, &end, &sizes, reader.key(), options);
-                    facts.expires_in_ms =
-                        key.expire_at_ms.map(|at| at.saturating_sub(written_at_ms));
-                    info.bytes = info.bytes.saturating_add(facts.bytes);
-                    if !observer.key(&facts) {
-                        return Err(Stop::Enough);
-                    }
+    let mut keys = Keys {
+        sizer: Sizer::new(&model),
+        batch: Batch::default(),
+        sink: Sink {
+            model: &model,
+            tally: Tally::default(),
+            options,
+            file: info.file.clone(),
+            // A key that expires at the very second of the save is still alive.
+            written_at_ms: info.created_at_ms.unwrap_or(options.now_ms),
+            bytes: 0,
+            observer,
+        },
+    };
+    let read = keys.read(reader, next, poll, info);
+    // What was read before an error counts.
+    let observed = keys.observe(reader);
+    info.bytes = keys.sink.bytes;
+    let checksum = observed.and(read)?;
+    info.overhead = keys.sink.tally.finish(&model, info.functions_len);
+    Ok(checksum)
+}
+
+/// Reads keys and has them observed.
+struct Keys<'k, 'm, O> {
+    sizer: Sizer<'m>,
+    batch: Batch,
+    sink: Sink<'k, O>,
+}
+
+impl<O: Observe> Keys<'_, '_, O> {
+    fn read<B: Blocks>(
+        &mut self,
+        reader: &mut Reader<B>,
+        mut next: Step,
+        poll: &mut Poll<'_>,
+        info: &mut InputInfo,
+    ) -> Result<Checksum, Stop> {
+        loop {
+            match next {
+                Step::SelectDb => {
+                    self.observe(reader)?;
+                    self.sink.tally.next_db(self.sink.model);
                 }
-                poll.count_key();
+                Step::Slot => {
+                    self.observe(reader)?;
+                    self.sink.tally.next_slot();
+                }
+                Step::Template { .. } => {
+                    reader.value(&mut offkey_rdb::Skip)?;
+                }
+                Step::Key(key) => {
+                    self.sizer.begin(&key);
+                    let sizer = &mut self.sizer;
+                    let end = reader.value_unchecked(&mut Polled { sizer, poll })?;
+                    let is_whole = end.damage.is_none();
+                    let sizes = is_whole.then(|| self.sizer.finish(end.serialized_len));
+                    self.batch.push(key, reader.key(), end, sizes);
+                    if self.batch.is_full() {
+                        self.observe(reader)?;
+                    }
+                    poll.count_key();
+                }
+                Step::End(checksum) => return Ok(checksum),
             }
-            Step::End(checksum) => {
-                info.overhead = tally.finish(&model, info.functions_len);
-                return Ok(checksum);
-            }
+            next = step(reader, info)?;
         }
-        next = step(reader, info)?;
+    }
+
+    /// Has the keys at hand observed.
+    fn observe<B: Blocks>(&mut self, reader: &mut Reader<B>) -> Result<(), Stop> {
+        self.batch.add_late(reader.late_damage());
+        let goes_on = self.batch.rows(|row, name, damage| self.sink.take(row, name, damage));
+        self.batch.clear();
+        if goes_on { Ok(()) } else { Err(Stop::Enough) }
     }
 }
 
-fn facts<'a>(
-    key: &Key,
-    end: &ValueEnd,
-    sizes: &Sizes,
-    name: &'a [u8],
-    options: &Options,
-) -> KeyFacts<'a> {
-    KeyFacts {
-        db: key.db,
-        key: name,
-        key_len: key.key_len,
-        object_type: end.object_type,
-        encoding: sizes.encoding,
-        num_of_elem: sizes.num_of_elem,
-        bytes: sizes.bytes,
-        memory_usage: sizes.memory_usage,
-        serialized_bytes: end.serialized_len,
-        expire_at_ms: key.expire_at_ms,
-        expires_in_ms: None,
-        idle_seconds: key.idle_seconds,
-        freq: key.freq,
-        slot: key.slot,
-        size: match options.size {
-            SizeKind::Bytes => sizes.bytes,
-            SizeKind::MemoryUsage => sizes.memory_usage.unwrap_or(sizes.bytes),
-            SizeKind::Serialized => end.serialized_len,
-        },
+/// Where the keys of an input go.
+struct Sink<'k, O> {
+    model: &'k Model,
+    tally: Tally,
+    options: &'k Options,
+    file: String,
+    written_at_ms: i64,
+    /// Memory of the keys so far.
+    bytes: u64,
+    observer: &'k mut O,
+}
+
+impl<O: Observe> Sink<'_, O> {
+    /// Takes a key; false ends the reading.
+    #[inline]
+    fn take(&mut self, row: &Row, name: &[u8], damage: Option<Damage>) -> bool {
+        let (Some(sizes), None) = (&row.sizes, &damage) else {
+            self.observer.damaged(damaged(&self.file, row, name, damage));
+            return true;
+        };
+        self.tally.key(&row.key);
+        let facts = self.facts(row, sizes, name);
+        self.bytes = self.bytes.saturating_add(facts.bytes);
+        self.observer.key(&facts)
+    }
+
+    #[inline]
+    fn facts<'a>(&self, row: &Row, sizes: &Sizes, name: &'a [u8]) -> KeyFacts<'a> {
+        let key = &row.key;
+        KeyFacts {
+            db: key.db,
+            key: name,
+            key_len: key.key_len,
+            object_type: row.object_type,
+            encoding: sizes.encoding,
+            num_of_elem: sizes.num_of_elem,
+            bytes: sizes.bytes,
+            memory_usage: sizes.memory_usage,
+            serialized_bytes: row.serialized_bytes,
+            expire_at_ms: key.expire_at_ms,
+            expires_in_ms: key.expire_at_ms.map(|at| at.saturating_sub(self.written_at_ms)),
+            idle_seconds: key.idle_seconds,
+            freq: key.freq,
+            slot: key.slot,
+            size: match self.options.size {
+                SizeKind::Bytes => sizes.bytes,
+                SizeKind::MemoryUsage => sizes.memory_usage.unwrap_or(sizes.bytes),
+                SizeKind::Serialized => row.serialized_bytes,
+            },
+        }
     }
 }
 
@@ -313,18 +369,20 @@ fn note_checksum(checksum: Checksum, info: &mut InputInfo) {
     };
 }
 
-fn damaged_name(key: &[u8]) -> DamagedKey {
-    let name = key.get(..DAMAGED_NAME_LEN_MAX).unwrap_or(key);
+#[cold]
+fn damaged(file: &str, row: &Row, name: &[u8], damage: Option<Damage>) -> DamagedKey {
+    let name = name.get(..DAMAGED_NAME_LEN_MAX).unwrap_or(name);
     let text = std::str::from_utf8(name).ok();
+    let Damage { at, reason } = damage.unwrap_or(Damage { at: row.key.at, reason: String::new() });
     DamagedKey {
-        file: String::new(),
-        db: 0,
+        file: file.to_owned(),
+        db: row.key.db,
         key: String::from_utf8_lossy(name).into_owned(),
         key_base64: text.is_none().then(|| BASE64.encode(name)),
-        r#type: String::new(),
-        offset: 0,
-        reason: String::new(),
-        serialized_bytes: 0,
+        r#type: row.object_type.to_string(),
+        offset: at,
+        reason,
+        serialized_bytes: row.serialized_bytes,
     }
 }
 

@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod aggregate;
+mod batch;
 mod facts;
 mod input;
 pub mod memory;
@@ -19,9 +20,9 @@ pub use facts::KeyFacts;
 
 pub use options::{Options, SizeKind};
 pub use report::{
-    ChecksumState, DamagedKey, DbTotal, InputInfo, LargestKey, LargestKeyPrefix, Overhead,
-    PowerTotal, PrefixExactness, Report, SlotSpread, SlotTotal, SpanTotal, SpreadReport, Stopped,
-    TypeBytes, TypeNum, UnlistedPrefix,
+    ChecksumState, DamagedKey, DbTotal, InputInfo, LargestKey, LargestKeyPrefix, LastingKeyPrefix,
+    Overhead, PowerTotal, PrefixExactness, PrefixNode, Report, SlotSpread, SlotTotal, SpanTotal,
+    SpreadReport, Stopped, TypeBytes, TypeNum, UnlistedPrefix,
 };
 pub use run::{Cancelled, KeysEnd, Progress, analyze, keys};
 pub use source::{Input, Open, Opened};

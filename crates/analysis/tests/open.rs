@@ -33,8 +33,14 @@ impl Read for Hanging {
         while !self.0.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        self.1.store(true, Ordering::Relaxed);
         Err(io::Error::other("stopped"))
+    }
+}
+
+/// It is let go of even where it was told to stop before it was asked for a byte.
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.1.store(true, Ordering::Relaxed);
     }
 }
 

@@ -147,7 +147,7 @@ fn foreign_bytes_are_refused_and_never_panic() {
     assert_eq!(read(b"REDIS0012").unwrap_err().to_string(), "not a partial result: other bytes");
     let mut newer = bytes.clone();
     newer[3] = 200;
-    let version = PartialError::Version { found: 200, expected: 1 };
+    let version = PartialError::Version { found: 200, expected: 2 };
     assert_eq!(read(&newer).unwrap_err(), version);
     let other = Options { top: 5, ..settings.clone() };
     let error = Partial::from_bytes(&bytes, &other).unwrap_err();

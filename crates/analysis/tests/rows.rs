@@ -98,7 +98,12 @@ fn text(report: &Report) -> String {
 }
 
 fn assert_equal(paths: &[PathBuf], options: &Options) {
-    let expected = text(&analyze(paths, options, &()).unwrap());
+    let mut expected = analyze(paths, options, &()).unwrap();
+    // What no row tells.
+    expected.prefix_tree.clear();
+    expected.key_prefixes_without_expiry.clear();
+    expected.prefix_exactness.without_expiry_complete = false;
+    let expected = text(&expected);
     // Tables so small that most prefixes leave in several rows.
     for prefix_memory in [options.prefix_memory, 10_000] {
         let options = Options { prefix_memory, ..options.clone() };

@@ -25,6 +25,7 @@ pub(crate) fn run(args: &AnalyzeArgs, now_ms: i64, stdout: Style) -> anyhow::Res
     let text = match format(args, style.terminal) {
         ReportFormat::Table => render::table(&report, &style),
         ReportFormat::Json => offkey_render::json(&report, style.terminal)?,
+        ReportFormat::Html => offkey_render::html(&report)?,
         ReportFormat::Csv => offkey_render::csv(&report, args.csv_raw)?,
     };
     output.write(&text)?;
@@ -42,6 +43,7 @@ fn format(args: &AnalyzeArgs, on_terminal: bool) -> ReportFormat {
     match args.format {
         Some(format) => format,
         None if extension.is_some_and(|extension| extension == "csv") => ReportFormat::Csv,
+        None if extension.is_some_and(|extension| extension == "html") => ReportFormat::Html,
         None if on_terminal => ReportFormat::Table,
         None => ReportFormat::Json,
     }

@@ -44,7 +44,8 @@ pub(crate) struct AnalyzeArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Form of the report [default: csv for -o *.csv, table on a terminal, otherwise json]
+    /// Form of the report [default: csv for -o *.csv, html for -o *.html, table on a terminal,
+    /// otherwise json]
     #[arg(long, value_enum)]
     pub(crate) format: Option<ReportFormat>,
 
@@ -218,6 +219,8 @@ pub(crate) enum ReportFormat {
     Table,
     /// The whole report as one object
     Json,
+    /// One page for a browser, which needs no other file and asks nobody
+    Html,
     /// One table: section, type, db, key and so on
     Csv,
 }

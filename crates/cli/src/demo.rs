@@ -1,5 +1,6 @@
 //! `offkey demo`: the service with a sample instance, tried through its own API.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
@@ -150,6 +151,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
         listen: ([127, 0, 0, 1], port).into(),
         allow_plain_http: false,
         tls: None,
+        public_url: None,
         limits: Limits::default(),
         data_dir: data_dir.to_owned(),
         database: None,
@@ -173,6 +175,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
             engine_version: "7.0".to_owned(),
             max_memory_mb: 1024,
             created_at: "2026-01-01T00:00:00.000Z".to_owned(),
+            tags: BTreeMap::new(),
             nodes: vec![Node {
                 id: NODE_ID.to_owned(),
                 name: "demo-0".to_owned(),

@@ -155,6 +155,14 @@ impl PackedError {
     pub(crate) fn new(at: u64, reason: impl Into<String>) -> Self {
         Self { at, reason: reason.into() }
     }
+
+    /// Damage of a compressed payload that begins at `at`: offsets inside its expanded form
+    /// are not offsets of the file.
+    #[cold]
+    pub(crate) fn in_expanded(self, at: u64) -> Damage {
+        let reason = format!("{}, at byte {} of the expanded form", self.reason, self.at);
+        Damage { at, reason }
+    }
 }
 
 /// Prints a key's name in double quotes as `redis-cli` does: no byte outside printable

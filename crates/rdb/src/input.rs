@@ -4,6 +4,8 @@ use std::mem;
 
 use crate::block::{Block, Blocks, HEADROOM};
 use crate::error::{Damage, Error, ErrorKind};
+use crate::lzf::{self, Payload};
+use crate::source::{Fault, Slice};
 
 /// Bytes of the source, in order, with those just ahead in one piece.
 #[derive(Debug)]
@@ -22,11 +24,32 @@ pub(crate) struct Input<B> {
     ended: bool,
     /// First damage found inside the current value.
     damage: Option<Damage>,
+    /// Number of the current value among those of the file.
+    value_number: u64,
+    /// Compressed strings of the current block that are still to be checked: many at once are
+    /// checked faster than one by one.
+    unchecked: Vec<Unchecked>,
+    /// Room for what of them is to be looked at.
+    payloads: Vec<Payload>,
+    /// Damage found in them, with the numbers of their values; one for each value.
+    late: Vec<(u64, Damage)>,
     /// Room for a short string that is compressed in the file.
     pub(crate) short: [u8; 64],
 }
 
+/// A compressed string that is still to be checked.
+#[derive(Debug)]
+struct Unchecked {
+    payload: Payload,
+    /// Offset in the file.
+    at: u64,
+    value_number: u64,
+}
+
 impl<B: Blocks> Input<B> {
+    /// Compressed strings that may wait to be checked.
+    const UNCHECKED_MAX: usize = 1024;
+
     /// Most bytes that [`Input::peek`] can show.
     pub(crate) const PEEK_MAX: usize = HEADROOM;
 
@@ -40,6 +63,10 @@ impl<B: Blocks> Input<B> {
             data_at: 0,
             ended: false,
             damage: None,
+            value_number: 0,
+            unchecked: Vec::new(),
+            payloads: Vec::new(),
+            late: Vec::new(),
             short: [0; 64],
         }
     }
@@ -164,17 +191,76 @@ impl<B: Blocks> Input<B> {
     /// Notes damage inside the current value; only the first is kept.
     #[cold]
     pub(crate) fn note_damage(&mut self, at: u64, reason: impl Into<String>) {
-        self.damage.get_or_insert_with(|| Damage { at, reason: reason.into() });
+        if !self.is_damaged() {
+            self.damage = Some(Damage { at, reason: reason.into() });
+        }
     }
 
     /// Tells whether the current value is damaged so far.
-    pub(crate) fn is_damaged(&self) -> bool {
-        self.damage.is_some()
+    #[cold]
+    pub(crate) fn is_damaged(&mut self) -> bool {
+        self.check_late();
+        let late = self.late.last().is_some_and(|(number, _)| *number == self.value_number);
+        late || self.damage.is_some()
     }
 
-    /// Hands out the damage of the value that ends here.
-    pub(crate) fn take_damage(&mut self) -> Option<Damage> {
-        self.damage.take()
+    /// Ends the current value; answers its number and its damage so far.
+    pub(crate) fn end_value(&mut self) -> (u64, Option<Damage>) {
+        self.value_number += 1;
+        (self.value_number - 1, self.damage.take())
+    }
+
+    /// Forgets damage that concerns no value.
+    pub(crate) fn forget_damage(&mut self) {
+        self.damage = None;
+    }
+
+    /// Passes a compressed string of `compressed_len` bytes, at most [`Input::PEEK_MAX`],
+    /// which expands to `len` if it is right.
+    pub(crate) fn pass_unchecked(&mut self, compressed_len: usize, len: u64) -> Result<(), Error> {
+        let at = self.at();
+        self.peek(compressed_len)?;
+        let payload = Payload { start: self.pos, end: self.pos + compressed_len, len };
+        self.pos += compressed_len;
+        self.unchecked.push(Unchecked { payload, at, value_number: self.value_number });
+        if self.unchecked.len() == Self::UNCHECKED_MAX {
+            self.check_late();
+        }
+        Ok(())
+    }
+
+    /// Checks the compressed strings that wait for it.
+    pub(crate) fn check_late(&mut self) {
+        if self.unchecked.is_empty() {
+            return;
+        }
+        let Self { block, unchecked, payloads, late, .. } = self;
+        payloads.clear();
+        payloads.extend(unchecked.iter().map(|string| string.payload));
+        lzf::check_all(&block.buf, payloads, |at| {
+            let Some(string) = unchecked.get(at) else { return };
+            let Payload { start, end, len } = string.payload;
+            let bytes = block.buf.get(start..end).unwrap_or_default();
+            if let Err(Fault::Damage(error)) = lzf::check(&mut Slice(bytes), len) {
+                late.push((string.value_number, error.in_expanded(string.at)));
+            }
+        });
+        unchecked.clear();
+        // The lanes overtake each other.
+        late.sort_by_key(|(number, damage)| (*number, damage.at));
+        late.dedup_by_key(|(number, _)| *number);
+    }
+
+    /// Hands out the damage found in the strings of the value before.
+    pub(crate) fn take_late_of(&mut self, value_number: u64) -> Option<Damage> {
+        let (_, damage) = self.late.pop_if(|(number, _)| *number == value_number)?;
+        Some(damage)
+    }
+
+    /// Hands out the damage found in strings that had to wait, in the order of their values.
+    pub(crate) fn take_late(&mut self) -> Vec<(u64, Damage)> {
+        self.check_late();
+        mem::take(&mut self.late)
     }
 
     #[cold]
@@ -200,6 +286,7 @@ impl<B: Blocks> Input<B> {
 
     /// Brings the next block, with the bytes at hand in front of its data.
     fn next_block(&mut self) -> Result<(), Error> {
+        self.check_late();
         let used = mem::replace(&mut self.spare, Block::none());
         let mut next = self.blocks.next_block(used).map_err(|e| Error::from_io(self.at(), e))?;
         if next.data().is_empty() {

@@ -202,19 +202,18 @@ impl<B: Blocks> Input<B> {
                 Ok(Str::from_bytes(self.short.get(..short).unwrap_or_default()))
             }
             _ => {
-                let checked = match usize::try_from(compressed_len) {
+                match usize::try_from(compressed_len) {
                     Ok(in_piece) if in_piece <= Self::PEEK_MAX => {
-                        lzf::check(&mut Slice(self.take(in_piece)?), len)
+                        self.pass_unchecked(in_piece, len)?;
                     }
                     _ => {
                         let mut source = Passing { input: self, left: compressed_len };
                         let checked = lzf::check(&mut source, len);
                         let left = source.left();
                         self.skip(left)?;
-                        checked
+                        self.settle(at, checked)?;
                     }
-                };
-                self.settle(at, checked)?;
+                }
                 Ok(Str::long(len))
             }
         }
@@ -359,8 +358,8 @@ impl<B: Blocks> Input<B> {
     fn settle(&mut self, at: u64, walked: Result<(), Fault>) -> Result<bool, Error> {
         match walked {
             Err(Fault::Damage(error)) => {
-                let reason = format!("{}, at byte {} of the expanded form", error.reason, error.at);
-                self.note_damage(at, reason);
+                let damage = error.in_expanded(at);
+                self.note_damage(damage.at, damage.reason);
                 Ok(false)
             }
             whole => self.settle_in(at, whole),

@@ -10,7 +10,7 @@ use std::io::Read;
 
 use crate::block::{Blocks, Inline, ReadAhead};
 use crate::entry::{Checksum, Entry, Header, Key, Skip, ValueEnd, Visit};
-use crate::error::{Context, Error, ErrorKind};
+use crate::error::{Context, Damage, Error, ErrorKind};
 use crate::input::Input;
 use crate::limits::{Limits, Options};
 use crate::types::{Flavor, ModuleId, ObjectType, RdbType, opcode};
@@ -146,6 +146,20 @@ impl<B: Blocks> Reader<B> {
     /// Damage that hides the value's end, a limit, or a failure of the source. Damage
     /// inside the value is no error but [`ValueEnd::damage`].
     pub fn value(&mut self, visitor: &mut impl Visit) -> Result<ValueEnd, Error> {
+        let mut end = self.value_unchecked(visitor)?;
+        self.input.check_late();
+        if let Some(late) = self.input.take_late_of(end.number) {
+            end.damage.get_or_insert(late);
+        }
+        Ok(end)
+    }
+
+    /// Like [`Reader::value`], with the compressed strings in it still to be checked: of many
+    /// values at once that takes half the time. [`Reader::late_damage`] checks them.
+    ///
+    /// # Errors
+    /// As [`Reader::value`].
+    pub fn value_unchecked(&mut self, visitor: &mut impl Visit) -> Result<ValueEnd, Error> {
         let pending = std::mem::replace(&mut self.pending, Pending::Nothing);
         let start = self.input.at();
         let Self { input, workspace, .. } = self;
@@ -170,7 +184,15 @@ impl<B: Blocks> Reader<B> {
         };
         self.pending = Pending::Entry;
         let serialized_len = self.input.at() - start;
-        Ok(ValueEnd { object_type, serialized_len, damage: self.input.take_damage() })
+        let (number, damage) = self.input.end_value();
+        Ok(ValueEnd { object_type, serialized_len, damage, number })
+    }
+
+    /// Checks the compressed strings of values read by [`Reader::value_unchecked`] and tells
+    /// what damage they have: the number of each value with the first damage in its strings,
+    /// in the order of the file. Damage found while the value was read comes before it.
+    pub fn late_damage(&mut self) -> Vec<(u64, Damage)> {
+        self.input.take_late()
     }
 
     /// Counts the bytes after [`Entry::End`]; the first of them go to `head`, as many as it
@@ -275,7 +297,7 @@ impl<B: Blocks> Reader<B> {
         self.input.string_into(&mut self.key, Limits::AUX_LEN_MAX)?;
         self.input.string_into(&mut self.aux, Limits::AUX_LEN_MAX)?;
         // A damaged aux value concerns no key; its text is then what could be read.
-        self.input.take_damage();
+        self.input.forget_damage();
         if self.key != b"slot-info" {
             return Ok(None);
         }
@@ -295,7 +317,7 @@ impl<B: Blocks> Reader<B> {
         const BEGIN: &[u8] = b"#!";
         let at = self.input.at();
         let len = self.input.string_into(&mut self.aux, BEGIN.len())?;
-        self.input.take_damage();
+        self.input.forget_damage();
         if self.aux != BEGIN {
             return Err(Error::corrupt(at, "the code of a function library begins with #!"));
         }

@@ -59,6 +59,21 @@ pub(crate) fn list(instance: &Instance, node: &Node) -> std::io::Result<Vec<Back
     Ok(backups)
 }
 
+/// Backups of all nodes, the newest first; a folder that cannot be read has none.
+pub(crate) fn of_instance(instance: &Instance) -> Vec<Backup> {
+    let mut found = Vec::new();
+    for node in &instance.nodes {
+        match list(instance, node) {
+            Ok(backups) => found.extend(backups),
+            Err(error) => {
+                tracing::error!(node_id = node.id, %error, "folder of backups cannot be read");
+            }
+        }
+    }
+    found.sort_by_key(|backup| std::cmp::Reverse(backup.written_at_ms));
+    found
+}
+
 /// The backup of `node` with this id.
 ///
 /// # Errors

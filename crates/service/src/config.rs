@@ -1,10 +1,11 @@
 //! The configuration file: who may call, what there is to analyse, and where it is.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use axum::http::uri::Authority;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -28,6 +29,10 @@ pub struct Config {
     /// Certificate and key; without them the API speaks plain HTTP.
     #[serde(default)]
     pub tls: Option<TlsConfig>,
+    /// URL that clients reach the service by, for links to itself; without it, what the
+    /// `Host` header says.
+    #[serde(default)]
+    pub public_url: Option<String>,
     /// What a client may ask for at most.
     #[serde(default)]
     pub limits: Limits,
@@ -160,6 +165,9 @@ pub struct Instance {
     /// When it was made, where the client should see it.
     #[serde(default = "default_created_at")]
     pub created_at: String,
+    /// What clients can choose it by.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
     /// Its nodes.
     pub nodes: Vec<Node>,
 }
@@ -246,6 +254,18 @@ impl Config {
                  allow_plain_http = true behind a proxy: {}",
                 self.listen
             ));
+        }
+        if let Some(url) = &self.public_url {
+            let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+            if rest.is_none_or(|rest| rest.trim_end_matches('/').parse::<Authority>().is_err()) {
+                return Err(format!("public_url is no http[s]://host[:port]: {url}"));
+            }
+        }
+        if let Some(instance) =
+            self.instances.iter().find(|instance| i32::try_from(instance.max_memory_mb).is_err())
+        {
+            let Instance { id, max_memory_mb, .. } = instance;
+            return Err(format!("max_memory_mb of instance {id} is too large: {max_memory_mb}"));
         }
         let mut seen = HashSet::new();
         let mut once = |what: &str, id: &str| {
@@ -505,6 +525,7 @@ mod tests {
                 engine_version: version.to_owned(),
                 max_memory_mb: 0,
                 created_at: String::new(),
+                tags: BTreeMap::new(),
                 nodes: vec![],
             };
             assert_eq!(instance.supports_key_analysis(), supported, "{engine} {version}");

@@ -45,7 +45,7 @@ pub use crate::router::routes;
 pub use crate::secret::Secret;
 pub use crate::settings::{AnalysisConfig, Size};
 
-use crate::auth::{Credentials, ReplayGuard, Throttle};
+use crate::auth::{Credentials, LinkKey, ReplayGuard, Throttle};
 use crate::store::{Location, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::tls::Tls;
@@ -91,6 +91,9 @@ pub enum StartError {
     /// The credential store cannot be opened.
     #[error(transparent)]
     Credentials(#[from] CredentialError),
+    /// There are no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(String),
     /// The certificate cannot be used.
     #[error("{0}")]
     Tls(String),
@@ -115,6 +118,12 @@ struct App {
     tasks: Tasks,
     replay: ReplayGuard,
     throttle: Throttle,
+    links: LinkKey,
+    public_url: Option<String>,
+    /// Whether clients reach it by TLS.
+    https: bool,
+    /// Changes when the service stops.
+    stopping: watch::Receiver<bool>,
 }
 
 /// Starts the service: it answers when this returns. Tasks that another process left running
@@ -135,6 +144,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     if lock.is_some() {
         store.end_leases().await.map_err(failed)?;
     }
+    let links = LinkKey::new(config.keyring.as_ref()).map_err(StartError::Random)?;
     let credentials =
         Credentials::open(&config.data_dir, config.credentials, config.keyring).await?;
     let tls = config.tls.map(Tls::open).transpose().map_err(StartError::Tls)?.map(Arc::new);
@@ -146,6 +156,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let (listener, addr) =
         listening.await.map_err(|error| StartError::Listen { listen: config.listen, error })?;
 
+    let (stop, stopped) = watch::channel(false);
     let app = Arc::new(App {
         clock,
         integers: config.integers,
@@ -156,8 +167,11 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         tasks: Tasks { store: store.clone(), added: Notify::new(), deleted: Notify::new() },
         replay: ReplayGuard::default(),
         throttle: Throttle::new(&config.limits),
+        links,
+        public_url: config.public_url,
+        https: tls.is_some(),
+        stopping: stopped.clone(),
     });
-    let (stop, stopped) = watch::channel(false);
     let workers = (0..config.workers)
         .map(|_| tokio::spawn(tasks::work(Arc::clone(&app), stopped.clone())))
         .collect();

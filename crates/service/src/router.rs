@@ -9,9 +9,10 @@ use axum::routing::{MethodRouter, delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::App;
-use crate::api::{self, backups, instances, key_analysis, projects, tokens};
+use crate::api::key_analysis::{self, report};
+use crate::api::{self, background_tasks, backups, downloads, instances, projects, tokens};
 use crate::auth::{self, Caller};
-use crate::config::Permission::{self, Analyse, Read};
+use crate::config::Permission::{self, Admin, Analyse, Read};
 
 /// A method of a path.
 struct Route {
@@ -42,12 +43,19 @@ const ROUTES: &[Route] = routes![
     "GET" "/v2/{project_id}/instance/{instance_id}/groups", Read, get(instances::groups);
     "GET" instance!("/logical-nodes"), Read, get(instances::logical_nodes);
     "GET" instance!("/backups"), Read, get(backups::list);
+    "POST" instance!("/backups"), Analyse, post(backups::copy);
+    // These two give away and destroy what the keys hold.
+    "POST" instance!("/backups/{backup_id}/links"), Admin, post(backups::links);
+    "DELETE" instance!("/backups/{backup_id}"), Admin, delete(backups::delete);
+    "GET" instance!("/tasks"), Read, get(background_tasks::list);
     "GET" instance!("/offline/key-analysis"), Read, get(key_analysis::list);
     "POST" instance!("/offline/key-analysis"), Analyse, post(key_analysis::create);
     "GET" instance!("/offline/key-analysis/{task_id}"), Read, get(key_analysis::show);
     "DELETE" instance!("/offline/key-analysis/{task_id}"), Analyse, delete(key_analysis::delete);
     "GET" instance!("/offline/key-analysis/{task_id}/nodes"), Read, get(key_analysis::nodes);
-    "GET" instance!("/offline/key-analysis/{task_id}/report"), Read, get(key_analysis::report);
+    "GET" instance!("/offline/key-analysis/{task_id}/events"), Read, get(key_analysis::events);
+    "GET" instance!("/offline/key-analysis/{task_id}/report"), Read, get(report::json);
+    "GET" instance!("/offline/key-analysis/{task_id}/report.csv"), Read, get(report::csv);
 ];
 
 /// Method, path and needed permission of every route that takes a signature or a token.
@@ -68,6 +76,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(api::method_not_allowed)
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::authenticate))
         .route("/v3/auth/tokens", post(tokens::create).fallback(api::method_not_allowed))
+        .route(
+            "/downloads/{project_id}/{instance_id}/{backup_id}/{file_name}",
+            get(downloads::download).fallback(api::method_not_allowed),
+        )
         .fallback(api::unknown_path)
         // Bodies are limited where they are read.
         .layer(DefaultBodyLimit::disable())

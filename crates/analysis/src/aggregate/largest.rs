@@ -25,6 +25,8 @@ pub(crate) struct Large {
     pub(crate) memory_usage: Option<u64>,
     pub(crate) serialized_bytes: u64,
     pub(crate) expire_at_ms: Option<i64>,
+    pub(crate) idle_seconds: Option<u64>,
+    pub(crate) freq: Option<u8>,
 }
 
 /// Greater is larger: what a report shows first.
@@ -34,7 +36,7 @@ impl Ord for Large {
         let rest = |large: &Large| {
             let Large { key_len, object_type, num_of_elem, serialized_bytes, .. } = *large;
             let sizes = (large.bytes, large.memory_usage, serialized_bytes, large.expire_at_ms);
-            (key_len, object_type, num_of_elem, sizes)
+            (key_len, object_type, num_of_elem, sizes, large.idle_seconds, large.freq)
         };
         (self.size.cmp(&other.size))
             .then_with(|| other.key.cmp(&self.key))
@@ -74,9 +76,15 @@ impl LargestKeys {
 
     #[cold]
     fn offer(&mut self, facts: &KeyFacts<'_>) {
+        let key = facts.key.get(..NAME_LEN_MAX).unwrap_or(facts.key);
+        let is_full = self.heap.len() >= self.limit;
+        let least = self.heap.peek().filter(|_| is_full);
+        if least.is_some_and(|Reverse(least)| facts.size == least.size && key > &*least.key) {
+            return;
+        }
         self.push(Large {
             size: facts.size,
-            key: facts.key.get(..NAME_LEN_MAX).unwrap_or(facts.key).to_vec(),
+            key: key.to_vec(),
             key_len: facts.key_len,
             db: facts.db,
             object_type: facts.object_type,
@@ -86,6 +94,8 @@ impl LargestKeys {
             memory_usage: facts.memory_usage,
             serialized_bytes: facts.serialized_bytes,
             expire_at_ms: facts.expire_at_ms,
+            idle_seconds: facts.idle_seconds,
+            freq: facts.freq,
         });
     }
 

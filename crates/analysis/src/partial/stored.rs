@@ -1,7 +1,7 @@
 //! Partials as bytes: a magic, a version, then the aggregates in postcard's form.
 //!
 //! ```text
-//! 4f 4b 50 01   "OKP", version 1
+//! 4f 4b 50 02   "OKP", version 2
 //! ...           `Stored`, numbers as varints
 //! ```
 //!
@@ -15,7 +15,7 @@ use offkey_rdb::{ModuleId, ObjectType};
 use super::{Partial, PartialError};
 use crate::Options;
 use crate::aggregate::largest::Large;
-use crate::aggregate::prefixes::{Floor, Prefixes, Row};
+use crate::aggregate::prefixes::{Counts, Floor, Prefixes, Row};
 use crate::aggregate::spread::{Database, Powers, Spread};
 use crate::aggregate::types::Total;
 use crate::memory::Encoding;
@@ -24,7 +24,7 @@ use crate::summary::Summary;
 const MAGIC: &[u8] = b"OKP";
 
 /// Rises with every change of [`Stored`] or of what its numbers mean.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Keys and bytes.
 type Count = (u64, u64);
@@ -60,6 +60,8 @@ struct StoredKey {
     memory_usage: Option<u64>,
     serialized_bytes: u64,
     expire_at_ms: Option<i64>,
+    idle_seconds: Option<u64>,
+    freq: Option<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,8 +69,9 @@ struct StoredPrefixes {
     is_frozen: bool,
     /// Types with their floors.
     types: Vec<(Type, Count)>,
-    /// Parent plus 1 or 0, place of the type, length of the segment, keys, bytes.
-    rows: Vec<(u32, u16, u32, u64, u64)>,
+    /// Parent plus 1 or 0, place of the type, length of the segment, keys and bytes, those
+    /// without an expiry.
+    rows: Vec<(u32, u16, u32, Count, Count)>,
     /// The segments, one after another.
     text: Vec<u8>,
 }
@@ -225,6 +228,8 @@ impl StoredKey {
             memory_usage: large.memory_usage,
             serialized_bytes: large.serialized_bytes,
             expire_at_ms: large.expire_at_ms,
+            idle_seconds: large.idle_seconds,
+            freq: large.freq,
         }
     }
 
@@ -241,6 +246,8 @@ impl StoredKey {
             memory_usage: self.memory_usage,
             serialized_bytes: self.serialized_bytes,
             expire_at_ms: self.expire_at_ms,
+            idle_seconds: self.idle_seconds,
+            freq: self.freq,
         })
     }
 }
@@ -253,9 +260,11 @@ impl StoredPrefixes {
             .collect();
         let mut stored =
             Self { is_frozen: prefixes.is_frozen(), types, rows: Vec::new(), text: Vec::new() };
-        for Row { parent, type_at, segment, key_count, bytes } in prefixes.rows() {
+        for Row { parent, type_at, segment, counts } in prefixes.rows() {
             let len = u32::try_from(segment.len()).unwrap_or_default();
-            stored.rows.push((parent.wrapping_add(1), type_at, len, key_count, bytes));
+            let Counts { key_count, bytes, lasting_count, lasting_bytes } = counts;
+            let (all, lasting) = ((key_count, bytes), (lasting_count, lasting_bytes));
+            stored.rows.push((parent.wrapping_add(1), type_at, len, all, lasting));
             stored.text.extend_from_slice(segment);
         }
         stored
@@ -266,14 +275,16 @@ impl StoredPrefixes {
             prefixes.add_floor(object_type(code)?, Floor { key_count, bytes });
         }
         let mut text = self.text.as_slice();
-        for (parent, type_at, len, key_count, bytes) in self.rows {
+        for (parent, type_at, len, (key_count, bytes), lasting) in self.rows {
+            let (lasting_count, lasting_bytes) = lasting;
+            let counts = Counts { key_count, bytes, lasting_count, lasting_bytes };
             let split = usize::try_from(len).ok().and_then(|len| text.split_at_checked(len));
             let Some((segment, rest)) = split else {
                 return Err(PartialError::Malformed("prefixes without text".to_owned()));
             };
             text = rest;
             let parent = parent.wrapping_sub(1);
-            prefixes.add_row(Row { parent, type_at, segment, key_count, bytes });
+            prefixes.add_row(Row { parent, type_at, segment, counts });
         }
         if self.is_frozen {
             prefixes.set_frozen();

@@ -3,8 +3,12 @@
 //! The field names of the first six members are those of the DCS API and of RDR.
 
 mod spread;
+mod tree;
 
 pub use spread::{DbTotal, PowerTotal, SlotSpread, SlotTotal, SpanTotal, SpreadReport};
+pub use tree::{LastingKeyPrefix, PrefixNode};
+
+use std::cmp::Reverse;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -43,7 +47,13 @@ pub struct Report {
     pub damaged_num: u64,
     /// The leading prefixes by bytes, grouped by type; in each type by bytes, number, prefix.
     pub largest_key_prefixes_by_bytes: Vec<LargestKeyPrefix>,
-    /// How far the two lists of prefixes are proven.
+    /// The prefixes of all types with most bytes that never expire, by these bytes.
+    #[serde(default)]
+    pub key_prefixes_without_expiry: Vec<LastingKeyPrefix>,
+    /// The prefixes of all types with most bytes as one tree, at most [`PrefixNode::COUNT_MAX`].
+    #[serde(default)]
+    pub prefix_tree: Vec<PrefixNode>,
+    /// How far the lists of prefixes are proven.
     pub prefix_exactness: PrefixExactness,
     /// Keys that had expired when the file was written; counted in the totals as well.
     pub expired_num: u64,
@@ -64,7 +74,8 @@ impl Report {
         let Total { key_count, bytes } = summary.types.sum();
         let lists = [RankBy::KeyCount, RankBy::Bytes]
             .map(|rank_by| leading_prefixes(summary, rank_by, options.prefixes));
-        let prefix_exactness = prefix_exactness(summary, &lists);
+        let lasting = lasting_prefixes(summary, options.prefixes);
+        let prefix_exactness = prefix_exactness(summary, &lists, &lasting);
         let [by_number, by_bytes] = lists;
         let inputs = summary.inputs.clone();
         Self {
@@ -85,6 +96,10 @@ impl Report {
             largest_key_prefixes_by_bytes: (by_bytes.iter().flatten())
                 .map(LargestKeyPrefix::new)
                 .collect(),
+            key_prefixes_without_expiry: lasting.iter().map(LastingKeyPrefix::new).collect(),
+            prefix_tree: (summary.prefixes.branches(PrefixNode::COUNT_MAX).iter())
+                .map(PrefixNode::new)
+                .collect(),
             prefix_exactness,
             expired_num: summary.spread.expired.key_count,
             expired_bytes: summary.spread.expired.bytes,
@@ -101,8 +116,22 @@ fn leading_prefixes(summary: &Summary, rank_by: RankBy, limit: usize) -> Vec<Vec
         .collect()
 }
 
+/// The prefixes of all types that lead by bytes without an expiry.
+fn lasting_prefixes(summary: &Summary, limit: usize) -> Vec<Prefix> {
+    let mut prefixes: Vec<Prefix> = (summary.object_types().into_iter())
+        .flat_map(|object_type| summary.prefixes.lasting(object_type, limit))
+        .collect();
+    prefixes.sort_by_key(|p| Reverse((p.counts.lasting_bytes, p.counts.lasting_count)));
+    prefixes.truncate(limit);
+    prefixes
+}
+
 /// Holds the lists against what a prefix that was dropped can have.
-fn prefix_exactness(summary: &Summary, lists: &[Vec<Vec<Prefix>>; 2]) -> PrefixExactness {
+fn prefix_exactness(
+    summary: &Summary,
+    lists: &[Vec<Vec<Prefix>>; 2],
+    lasting: &[Prefix],
+) -> PrefixExactness {
     let prefixes = &summary.prefixes;
     let floors: Vec<_> =
         prefixes.floors().filter(|(_, floor)| *floor != Floor::default()).collect();
@@ -113,12 +142,15 @@ fn prefix_exactness(summary: &Summary, lists: &[Vec<Vec<Prefix>>; 2]) -> PrefixE
         list.iter().flatten().filter(of_type).map(measure).next_back().unwrap_or(0)
     };
     let is_proven = |(object_type, floor): &(_, Floor)| {
-        last(by_number, *object_type, |p| p.key_count) > floor.key_count
-            && last(by_bytes, *object_type, |p| p.bytes) > floor.bytes
+        last(by_number, *object_type, |p| p.counts.key_count) > floor.key_count
+            && last(by_bytes, *object_type, |p| p.counts.bytes) > floor.bytes
     };
+    let least_lasting = lasting.last().map_or(0, |p| p.counts.lasting_bytes);
     PrefixExactness {
         counts_exact,
         lists_complete: counts_exact && floors.iter().all(is_proven),
+        without_expiry_complete: counts_exact
+            && floors.iter().all(|(_, floor)| least_lasting > floor.bytes),
         unlisted_at_most: (floors.iter())
             .map(|(t, floor)| UnlistedPrefix {
                 r#type: t.to_string(),
@@ -143,6 +175,8 @@ impl LargestKey {
             db: large.db,
             encoding: large.encoding.to_string(),
             expire_at_ms: large.expire_at_ms,
+            idle_seconds: large.idle_seconds,
+            freq: large.freq,
             memory_usage: large.memory_usage,
             serialized_bytes: large.serialized_bytes,
         }
@@ -151,16 +185,25 @@ impl LargestKey {
 
 impl LargestKeyPrefix {
     pub(crate) fn new(prefix: &Prefix) -> Self {
-        let text = std::str::from_utf8(&prefix.text).ok();
-        let is_cut = prefix.text_len > prefix.text.len() as u64;
+        let (key_prefix, key_prefix_base64) = prefix_text(prefix);
         Self {
-            key_prefix: String::from_utf8_lossy(&prefix.text).into_owned(),
-            key_prefix_base64: (text.is_none() || is_cut).then(|| BASE64.encode(&prefix.text)),
+            key_prefix,
+            key_prefix_base64,
             r#type: prefix.object_type.to_string(),
-            bytes: prefix.bytes,
-            num: prefix.key_count,
+            bytes: prefix.counts.bytes,
+            num: prefix.counts.key_count,
         }
     }
+}
+
+/// A prefix as text, and in base64 where that is not exact.
+fn prefix_text(prefix: &Prefix) -> (String, Option<String>) {
+    let text = std::str::from_utf8(&prefix.text).ok();
+    let is_cut = prefix.text_len > prefix.text.len() as u64;
+    (
+        String::from_utf8_lossy(&prefix.text).into_owned(),
+        (text.is_none() || is_cut).then(|| BASE64.encode(&prefix.text)),
+    )
 }
 
 /// How far the lists of prefixes are proven.
@@ -168,8 +211,11 @@ impl LargestKeyPrefix {
 pub struct PrefixExactness {
     /// Whether the numbers and bytes of the listed prefixes are exact.
     pub counts_exact: bool,
-    /// Whether no other prefix can belong in the lists.
+    /// Whether no other prefix can belong in the lists by type.
     pub lists_complete: bool,
+    /// Whether no other prefix can belong in the list of those without expiry.
+    #[serde(default)]
+    pub without_expiry_complete: bool,
     /// Where memory did not hold all prefixes: what one that is not listed can have at most.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unlisted_at_most: Vec<UnlistedPrefix>,
@@ -229,6 +275,12 @@ pub struct LargestKey {
     /// Expiry in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expire_at_ms: Option<i64>,
+    /// Seconds since the last access, where the file has it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub idle_seconds: Option<u64>,
+    /// Access counter, where the file has it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub freq: Option<u8>,
     /// What `MEMORY USAGE key SAMPLES 0` would say.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub memory_usage: Option<u64>,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{KeyDetail, PrefixDetail, Row, RowKind, expiry_names, write};
 use crate::aggregate::largest::Large;
 use crate::aggregate::leading::{Leading, RankBy};
-use crate::aggregate::prefixes::Prefix;
+use crate::aggregate::prefixes::{Counts, Prefix};
 use crate::aggregate::spread::{Database, SPANS, add_database};
 use crate::aggregate::types::Total;
 use crate::memory::Encoding;
@@ -155,7 +155,8 @@ impl Merge {
         Ok(())
     }
 
-    /// The report: what one analysis of all the inputs, in the order of their numbers, says.
+    /// The report: what one analysis of all the inputs, in the order of their numbers, says,
+    /// without the tree of prefixes and those without expiry, which no row tells.
     pub fn report(mut self) -> Report {
         self.cut_damaged();
         self.inputs.sort_by_key(|(number, _)| *number);
@@ -164,6 +165,7 @@ impl Merge {
         summary.damaged = damaged.into_iter().map(|(_, _, damaged)| damaged).collect();
         summary.inputs = inputs.into_iter().map(|(_, info)| info).collect();
         let mut report = Report::new(&summary, &options);
+        report.prefix_exactness.without_expiry_complete = false;
         let mut lists = prefixes.into_lists(options.prefixes);
         for object_type in summary.object_types() {
             let place = lists.iter().position(|(listed, _)| *listed == object_type);
@@ -192,8 +194,8 @@ impl Merge {
                 each(&Row {
                     object_type: Some(object_type),
                     name: Some(Cow::Borrowed(&prefix.text)),
-                    num: prefix.key_count,
-                    bytes: prefix.bytes,
+                    num: prefix.counts.key_count,
+                    bytes: prefix.counts.bytes,
                     detail: detail.as_deref().map(Cow::Borrowed),
                     ..Row::new(RowKind::Prefix, 0)
                 })?;
@@ -256,12 +258,13 @@ fn offer(lists: &mut Lists, identity: &Identity, total: Total, limit: usize) {
         lists.push((*object_type, empty));
     }
     let Total { key_count, bytes } = total;
+    let counts = Counts { key_count, bytes, ..Counts::default() };
     let known = || {
         let whole = detail.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let text_len = whole.map_or(text.len() as u64, |whole: PrefixDetail<'_>| whole.prefix_len);
         let text = text.to_vec();
         Known {
-            prefix: Prefix { object_type: *object_type, text, text_len, key_count, bytes },
+            prefix: Prefix { object_type: *object_type, text, text_len, counts },
             detail: detail.clone(),
         }
     };
@@ -292,5 +295,7 @@ fn large(row: &Row<'_>) -> Result<Large, RowError> {
         memory_usage: detail.memory_usage,
         serialized_bytes: detail.serialized_bytes,
         expire_at_ms: detail.expire_at_ms,
+        idle_seconds: detail.idle_seconds,
+        freq: detail.freq,
     })
 }

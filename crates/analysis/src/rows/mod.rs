@@ -157,6 +157,10 @@ struct KeyDetail<'a> {
     memory_usage: Option<u64>,
     serialized_bytes: u64,
     expire_at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    idle_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    freq: Option<u8>,
 }
 
 /// What tells a long prefix from others that begin alike.

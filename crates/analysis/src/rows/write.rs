@@ -154,6 +154,8 @@ fn key(large: &Large, rank: usize, number: u64) -> Row<'_> {
         memory_usage: large.memory_usage,
         serialized_bytes: large.serialized_bytes,
         expire_at_ms: large.expire_at_ms,
+        idle_seconds: large.idle_seconds,
+        freq: large.freq,
     };
     Row {
         object_type: Some(large.object_type),

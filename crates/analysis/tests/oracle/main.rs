@@ -10,12 +10,13 @@
 )]
 
 mod plain;
+mod tree;
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use offkey_analysis::{LargestKeyPrefix, Options, Report, SizeKind, analyze};
+use offkey_analysis::{LargestKeyPrefix, Options, PrefixNode, Report, SizeKind, analyze};
 use offkey_testkit::{
     Dialect, Keyspace, RdbFile, Rng, Workload, fixtures, mutate, value, write_workload,
 };
@@ -214,10 +215,31 @@ fn proven_lists_are_those_of_unbounded_memory() {
             assert!(found.prefix_exactness.counts_exact && found.prefix_exactness.lists_complete);
             assert!(!found.prefix_exactness.unlisted_at_most.is_empty(), "memory was too small");
             reports.push(text(&found));
+            assert!(found.prefix_exactness.without_expiry_complete);
             found.prefix_exactness = expected.prefix_exactness.clone();
+            assert_part_of(&found.prefix_tree, &expected.prefix_tree);
+            found.prefix_tree = expected.prefix_tree.clone();
             assert_texts(&found, &expected, "bounded memory");
         }
         assert!(reports.iter().all(|report| *report == reports[0]), "threads change nothing");
+    }
+}
+
+/// What is in the tree of bounded memory has the figures that it has without bounds.
+fn assert_part_of(found: &[PrefixNode], expected: &[PrefixNode]) {
+    let named = |nodes: &[PrefixNode]| -> HashMap<String, (u64, u64, u64)> {
+        let mut names: Vec<String> = Vec::new();
+        for node in nodes {
+            let above = node.parent.map_or("", |parent| names[parent].as_str());
+            names.push(format!("{above}{}", node.segment));
+        }
+        let figures = nodes.iter().map(|n| (n.num, n.bytes, n.no_expiry_bytes));
+        names.into_iter().zip(figures).collect()
+    };
+    let (found, expected) = (named(found), named(expected));
+    assert!(found.contains_key("heavy:a"), "the tree has the leading prefixes");
+    for (name, figures) in found.iter().filter(|(name, _)| expected.contains_key(*name)) {
+        assert_eq!(expected[name], *figures, "{name}");
     }
 }
 
@@ -257,6 +279,8 @@ fn assert_bounded(paths: &[PathBuf], prefix_memory: usize) {
         found.prefix_exactness = expected.prefix_exactness.clone();
         found.largest_key_prefixes = expected.largest_key_prefixes.clone();
         found.largest_key_prefixes_by_bytes = expected.largest_key_prefixes_by_bytes.clone();
+        found.key_prefixes_without_expiry = expected.key_prefixes_without_expiry.clone();
+        found.prefix_tree = expected.prefix_tree.clone();
         assert_texts(&found, &expected, "what prefixes do not concern");
     }
     assert!(reports.iter().all(|report| *report == reports[0]), "threads change nothing");

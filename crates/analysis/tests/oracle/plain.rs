@@ -19,6 +19,8 @@ use offkey_analysis::{
 use offkey_rdb::{Checksum, Entry, Inline, Key, ObjectType, Part, RdbType, Reader, Visit};
 use serde_json::json;
 
+use crate::tree;
+
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -56,9 +58,13 @@ pub(crate) fn analyze(paths: &[PathBuf], options: &Options) -> (Report, Prefixes
     for path in paths {
         inputs.push(read(path, options, &mut rows, &mut damaged));
     }
-    let mut prefixes = Prefixes::new();
+    let (mut prefixes, mut lasting) = (Prefixes::new(), Prefixes::new());
     for row in &rows {
         for prefix in prefixes_of(&row.name, options) {
+            if row.key.expire_at_ms.is_none() {
+                let lasting = lasting.entry((row.object_type, prefix.clone())).or_default();
+                lasting.add(row.size);
+            }
             prefixes.entry((row.object_type, prefix)).or_default().add(row.size);
         }
     }
@@ -81,9 +87,12 @@ pub(crate) fn analyze(paths: &[PathBuf], options: &Options) -> (Report, Prefixes
         damaged_num: damaged.len() as u64,
         damaged,
         largest_key_prefixes_by_bytes: leading(&prefixes, &types, options, |t| (t.bytes, t.num)),
+        key_prefixes_without_expiry: tree::without_expiry(&prefixes, &lasting, &types, options),
+        prefix_tree: tree::tree(&prefixes, &lasting, options),
         prefix_exactness: PrefixExactness {
             counts_exact: true,
             lists_complete: true,
+            without_expiry_complete: true,
             unlisted_at_most: Vec::new(),
         },
         expired_num: expired.len() as u64,
@@ -95,7 +104,7 @@ pub(crate) fn analyze(paths: &[PathBuf], options: &Options) -> (Report, Prefixes
 }
 
 /// Every part of a key before a separator, digits counted as 0; or the whole key.
-fn prefixes_of(name: &[u8], options: &Options) -> Vec<Vec<u8>> {
+pub(crate) fn prefixes_of(name: &[u8], options: &Options) -> Vec<Vec<u8>> {
     const LEVELS_MAX: usize = 1024;
     let separates = |byte: u8| options.separators.contains(&byte);
     let counts_as =
@@ -135,7 +144,8 @@ fn largest(rows: &[Row], top: usize) -> Vec<LargestKey> {
     sorted.sort_by(|(a_name, a), (b_name, b)| {
         let rest = |row: &Row| {
             let sizes = (row.sizes.bytes, row.sizes.memory_usage, row.serialized_bytes);
-            let sizes = (row.sizes.num_of_elem, sizes, row.key.expire_at_ms);
+            let times = (row.key.expire_at_ms, row.key.idle_seconds, row.key.freq);
+            let sizes = (row.sizes.num_of_elem, sizes, times);
             (row.key.db, row.key.key_len, row.object_type, sizes)
         };
         b.size.cmp(&a.size).then_with(|| a_name.cmp(b_name)).then_with(|| rest(a).cmp(&rest(b)))
@@ -150,6 +160,8 @@ fn largest(rows: &[Row], top: usize) -> Vec<LargestKey> {
         db: row.key.db,
         encoding: row.sizes.encoding.to_string(),
         expire_at_ms: row.key.expire_at_ms,
+        idle_seconds: row.key.idle_seconds,
+        freq: row.key.freq,
         memory_usage: row.sizes.memory_usage,
         serialized_bytes: row.serialized_bytes,
     };

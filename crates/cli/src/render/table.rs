@@ -226,7 +226,7 @@ fn prefixes(
 
 /// Says what is not proven of the prefixes, if anything.
 fn exactness(text: &mut String, exactness: &PrefixExactness) {
-    let PrefixExactness { counts_exact, lists_complete, unlisted_at_most } = exactness;
+    let PrefixExactness { counts_exact, lists_complete, unlisted_at_most, .. } = exactness;
     if !counts_exact {
         text.push_str("\nThere are too many prefixes to count: these figures are lower bounds.\n");
     }
@@ -332,6 +332,7 @@ hash     1  33.3%  2.0 MiB  50.0%  cart
         report.prefix_exactness = PrefixExactness {
             counts_exact: false,
             lists_complete: false,
+            without_expiry_complete: false,
             unlisted_at_most: vec![UnlistedPrefix { r#type: "set".into(), num: 7, bytes: 2048 }],
         };
         let text = shown(&report, &Style::PLAIN);

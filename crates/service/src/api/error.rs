@@ -48,6 +48,10 @@ pub(crate) enum ApiError {
     TaskRunning,
     /// A new backup would have to be taken.
     NoNewBackup,
+    /// A waiting or running analysis reads the backup.
+    BackupInUse,
+    /// The link to a backup has run out, or was not made here.
+    InvalidLink,
     /// The database cannot be used at present.
     Unavailable,
     Internal,
@@ -136,7 +140,10 @@ impl ApiError {
             Self::TaskRunning => {
                 (StatusCode::BAD_REQUEST, "DCS.4231", "The analysis task is running.")
             }
-            Self::NoNewBackup => (
+            Self::InvalidLink => {
+                (StatusCode::FORBIDDEN, "DCS.2003", "The link has expired or is not valid.")
+            }
+            Self::NoNewBackup | Self::BackupInUse => (
                 StatusCode::BAD_REQUEST,
                 "DCS.4026",
                 "This operation is not allowed when the DCS instance is in the current state.",

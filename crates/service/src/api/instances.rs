@@ -10,11 +10,12 @@ use super::error::ApiError;
 use super::query::Query;
 use super::scope::{InInstance, InProject};
 use super::wire::{
-    Dimension, Group, GroupList, InstanceDetail, InstanceList, LogicalNode, NodeList, Replication,
-    node_type,
+    Dimension, Features, Group, GroupList, InstanceDetail, InstanceList, LogicalNode, NodeList,
+    Replication, ResourceTag, node_type,
 };
 use crate::App;
 use crate::config::{Instance, Node, Role};
+use crate::ids;
 
 /// The only status there is: an instance that is in the configuration.
 const RUNNING: &str = "RUNNING";
@@ -25,25 +26,39 @@ pub(crate) async fn list(
     query: Query,
 ) -> Result<Json<InstanceList>, ApiError> {
     let page = query.page(1..=1000)?;
-    let whole_name = query.one("name_equal")? == Some("true");
+    let whole_name = query.flag("name_equal")?;
     let name = query.one("name")?;
-    let (id, status, ip) = (query.one("instance_id")?, query.one("status")?, query.one("ip")?);
-    // Instances have no tags, so a client that asks for one means none of them.
-    let any = query.one("tags")?.is_none_or(str::is_empty);
+    let (status, ip) = (query.one("status")?, query.one("ip")?);
+    let invalid = |name: &str| ApiError::InvalidQuery(name.to_owned());
+    let id = match query.one("instance_id")? {
+        None => None,
+        Some(id) => Some(ids::uuid(id).ok_or_else(|| invalid("instance_id"))?),
+    };
+    let tags = match query.one("tags")? {
+        None | Some("") => Vec::new(),
+        Some(tags) => tags
+            .split(',')
+            .map(|tag| tag.split_once('='))
+            .collect::<Option<_>>()
+            .ok_or_else(|| invalid("tags"))?,
+    };
     let found: Vec<InstanceDetail> = app
         .instances
         .iter()
-        .filter(|instance| any && instance.project == project)
+        .filter(|instance| instance.project == project)
+        .filter(|instance| id.is_none_or(|id| instance.id == id))
+        .filter(|_| status.is_none_or(|status| status == RUNNING))
         .filter(|instance| {
             name.is_none_or(|name| match whole_name {
                 true => instance.name == name,
                 false => instance.name.contains(name),
             })
         })
+        .filter(|instance| ip.is_none_or(|ip| instance.nodes.iter().any(|node| node.ip == ip)))
+        .filter(|instance| {
+            tags.iter().all(|(key, value)| instance.tags.get(*key).is_some_and(|own| own == value))
+        })
         .map(|instance| detail(instance))
-        .filter(|detail| id.is_none_or(|id| detail.instance_id.to_string() == id))
-        .filter(|detail| status.is_none_or(|status| detail.status == status))
-        .filter(|detail| ip.is_none_or(|ip| detail.ip.contains(ip)))
         .collect();
     Ok(Json(InstanceList { instance_num: found.len(), instances: page.of(found) }))
 }
@@ -107,12 +122,16 @@ fn detail(instance: &Instance) -> InstanceDetail {
     InstanceDetail {
         instance_id: instance.id,
         name: instance.name.clone(),
+        description: "",
         engine: instance.engine.clone(),
         engine_version: instance.engine_version.clone(),
         status: RUNNING,
         ip: front.map(|node| node.ip.clone()).unwrap_or_default(),
         port: front.map(|node| node.port).unwrap_or_default(),
         capacity: instance.max_memory_mb / 1024,
+        capacity_minor: (1..1024)
+            .contains(&instance.max_memory_mb)
+            .then(|| (f64::from(instance.max_memory_mb) / 1024.0).to_string()),
         max_memory: instance.max_memory_mb,
         used_memory: 0,
         cache_mode,
@@ -125,8 +144,14 @@ fn detail(instance: &Instance) -> InstanceDetail {
         sharding_count: groups.len(),
         replica_count,
         db_number,
-        az_codes: [],
-        tags: [],
+        service_upgrade: false,
+        features: Features::default(),
+        az_codes: Vec::new(),
+        tags: instance
+            .tags
+            .iter()
+            .map(|(key, value)| ResourceTag { key: key.clone(), value: value.clone() })
+            .collect(),
     }
 }
 

@@ -1,6 +1,9 @@
 //! The DCS API: a file for each family of operations, its words in [`wire`].
 
+pub(crate) mod background_tasks;
 pub(crate) mod backups;
+mod body;
+pub(crate) mod downloads;
 mod error;
 pub(crate) mod instances;
 pub(crate) mod key_analysis;

@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
 use super::error::ApiError;
 use crate::auth::Target;
@@ -20,6 +22,10 @@ pub(crate) struct Page {
 }
 
 impl Query {
+    pub(crate) fn of(target: Target) -> Self {
+        Self(target.into_pairs())
+    }
+
     /// The parameter `name`, which may be there once.
     pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, ApiError> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
@@ -35,6 +41,31 @@ impl Query {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(ApiError::InvalidQuery(name.to_owned())),
+        }
+    }
+
+    /// The time between the parameters `begin` and `end` in milliseconds since 1970; without
+    /// one of them it is open at that side.
+    pub(crate) fn times(&self, begin: &str, end: &str) -> Result<RangeInclusive<i64>, ApiError> {
+        let begin_ms = self.time(begin)?.unwrap_or(i64::MIN);
+        // The end is a whole second as well.
+        let end_ms = self.time(end)?.map_or(i64::MAX, |ms| ms + 999);
+        match begin_ms <= end_ms {
+            true => Ok(begin_ms..=end_ms),
+            false => Err(ApiError::InvalidQuery(end.to_owned())),
+        }
+    }
+
+    /// A time such as `20260101235959`, in UTC.
+    fn time(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        let time = (text.len() == 14)
+            .then(|| DateTime::strptime("%Y%m%d%H%M%S", text).ok())
+            .flatten()
+            .and_then(|time| TimeZone::UTC.to_timestamp(time).ok());
+        match time {
+            Some(time) => Ok(Some(time.as_millisecond())),
+            None => Err(ApiError::InvalidQuery(name.to_owned())),
         }
     }
 
@@ -69,6 +100,6 @@ impl<S: Sync> FromRequestParts<S> for Query {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let target = parts.extensions.get::<Target>().cloned();
-        Ok(Self(target.map(Target::into_pairs).unwrap_or_default()))
+        Ok(target.map(Self::of).unwrap_or_else(|| Self(Vec::new())))
     }
 }

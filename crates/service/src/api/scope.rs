@@ -28,6 +28,13 @@ pub(crate) struct InTask {
     pub(crate) task_id: Uuid,
 }
 
+/// A backup id of such an instance; whether there is a backup is for its folders to say.
+#[derive(Debug)]
+pub(crate) struct InBackup {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) backup_id: Uuid,
+}
+
 impl FromRequestParts<Arc<App>> for InProject {
     type Rejection = ApiError;
 
@@ -67,6 +74,17 @@ impl FromRequestParts<Arc<App>> for InTask {
         let task_id =
             ids::uuid(&path_param(parts, app, "task_id").await?).ok_or(ApiError::InvalidTaskId)?;
         Ok(Self { instance, task_id })
+    }
+}
+
+impl FromRequestParts<Arc<App>> for InBackup {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let InInstance(instance) = InInstance::from_request_parts(parts, app).await?;
+        let backup_id = ids::uuid(&path_param(parts, app, "backup_id").await?)
+            .ok_or(ApiError::InvalidMember("backup_id"))?;
+        Ok(Self { instance, backup_id })
     }
 }
 

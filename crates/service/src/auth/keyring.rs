@@ -21,6 +21,8 @@ const NONCE_LEN: usize = 24;
 #[derive(Clone)]
 pub struct Keyring {
     current: Key,
+    /// Signs links to files.
+    link_key: Secret,
     old: Vec<Key>,
 }
 
@@ -44,6 +46,7 @@ impl Keyring {
     /// # Errors
     /// There is no key, or one that has not 64 hexadecimal digits.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let mut link_key = None;
         let mut keys = text
             .lines()
             .enumerate()
@@ -51,11 +54,17 @@ impl Keyring {
             .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
             .map(|(number, line)| {
                 let key = unhex(&Zeroizing::new(line.to_ascii_lowercase())).map(Zeroizing::new);
-                key.map(|key| Key::new(&key))
+                let derive = |key: Zeroizing<[u8; 32]>| {
+                    link_key.get_or_insert_with(|| derived(b"offkey link key", &key));
+                    Key::new(&key)
+                };
+                key.map(derive)
                     .ok_or_else(|| format!("line {number}: a key has 64 hexadecimal digits"))
             });
         let current = keys.next().ok_or("there is no key")??;
-        Ok(Self { current, old: keys.collect::<Result<_, _>>()? })
+        let old = keys.collect::<Result<_, _>>()?;
+        let link_key = Secret::new(link_key.ok_or("there is no key")?);
+        Ok(Self { current, link_key, old })
     }
 
     /// A new key, as a line of a keyring.
@@ -71,6 +80,11 @@ impl Keyring {
     /// Which key encrypts.
     pub(crate) fn current_id(&self) -> &str {
         &self.current.id
+    }
+
+    /// The key that signs links to files; another one once another key encrypts.
+    pub(crate) fn link_key(&self) -> &Secret {
+        &self.link_key
     }
 
     /// Encrypts `secret`; it decrypts only together with the same `context`.
@@ -101,10 +115,14 @@ impl Keyring {
 
 impl Key {
     fn new(bytes: &[u8; 32]) -> Self {
-        let digest = Sha256::new_with_prefix(b"offkey key id").chain_update(bytes).finalize();
-        let id = hex(&digest).chars().take(16).collect();
+        let id = derived(b"offkey key id", bytes).chars().take(16).collect();
         Self { id, cipher: XChaCha20Poly1305::new(bytes.into()) }
     }
+}
+
+/// What a key is for, apart from its own use.
+fn derived(purpose: &[u8], key: &[u8; 32]) -> String {
+    hex(&Sha256::new_with_prefix(purpose).chain_update(key).finalize())
 }
 
 impl fmt::Debug for Keyring {

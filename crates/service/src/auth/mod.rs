@@ -3,6 +3,7 @@
 
 mod credentials;
 mod keyring;
+mod link;
 mod replay;
 mod signature;
 mod signer;
@@ -32,6 +33,7 @@ pub use self::keyring::Keyring;
 pub use self::signer::{Signer, Unsigned};
 
 pub(crate) use self::credentials::{Credentials, Known};
+pub(crate) use self::link::LinkKey;
 use self::replay::Verdict;
 pub(crate) use self::replay::{ConnectionId, ReplayGuard};
 use self::signature::{Authorization, DATE, Signed, UNSIGNED_PAYLOAD};

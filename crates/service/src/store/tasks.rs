@@ -1,5 +1,7 @@
 //! The task table.
 
+use std::ops::RangeInclusive;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
@@ -24,10 +26,11 @@ macro_rules! task_columns {
     };
 }
 
-/// Which tasks a list is of: project, instance and, unless it is null, state.
+/// Which tasks a list is of: project, instance, state unless it is null, and creation.
 macro_rules! listed {
     () => {
-        "project_id = $1 AND instance_id = $2 AND ($3 IS NULL OR state = $3)"
+        "project_id = $1 AND instance_id = $2 AND ($3 IS NULL OR state = $3) \
+         AND created_at_ms BETWEEN $4 AND $5"
     };
 }
 
@@ -92,6 +95,7 @@ impl Store {
         project_id: &str,
         instance_id: Uuid,
         state: Option<State>,
+        created_at_ms: RangeInclusive<i64>,
         page: Page,
     ) -> Result<(Vec<Task>, i64), StoreError> {
         self.within(async {
@@ -101,6 +105,8 @@ impl Store {
                 .bind(project_id)
                 .bind(instance_id.to_string())
                 .bind(state)
+                .bind(*created_at_ms.start())
+                .bind(*created_at_ms.end())
                 .fetch_one(&mut *transaction)
                 .await?;
             let rows = sqlx::query(concat!(
@@ -108,11 +114,13 @@ impl Store {
                 task_columns!(),
                 " FROM tasks WHERE ",
                 listed!(),
-                " ORDER BY created_at_ms DESC, id DESC LIMIT $4 OFFSET $5"
+                " ORDER BY created_at_ms DESC, id DESC LIMIT $6 OFFSET $7"
             ))
             .bind(project_id)
             .bind(instance_id.to_string())
             .bind(state)
+            .bind(*created_at_ms.start())
+            .bind(*created_at_ms.end())
             .bind(i64::from(page.limit))
             .bind(i64::from(page.offset))
             .fetch_all(&mut *transaction)
@@ -372,6 +380,7 @@ mod tests {
     use crate::store::tests::{empty, with_each};
 
     const ALL: Page = Page { offset: 0, limit: 1000 };
+    const EVER: RangeInclusive<i64> = i64::MIN..=i64::MAX;
 
     fn subject(instance: u128) -> Subject {
         Subject {
@@ -399,7 +408,7 @@ mod tests {
     }
 
     async fn only(store: &Store, instance: u128) -> Task {
-        let listed = store.list("p", Uuid::from_u128(instance), None, ALL).await.unwrap();
+        let listed = store.list("p", Uuid::from_u128(instance), None, EVER, ALL).await.unwrap();
         assert_eq!((listed.0.len(), listed.1), (1, 1));
         listed.0[0].clone()
     }
@@ -569,7 +578,7 @@ mod tests {
             assert!(!store.renew(&task, Progress::default()).await.unwrap());
             assert!(!store.finish(&task, &success()).await.unwrap());
             assert!(!store.release(&task).await.unwrap());
-            assert_eq!(store.list("p", id, None, ALL).await.unwrap(), (vec![], 0));
+            assert_eq!(store.list("p", id, None, EVER, ALL).await.unwrap(), (vec![], 0));
             // A worker that ends first has ended it, and the deletion takes its report along.
             store.create(id, &subject(1)).await.unwrap();
             let task = store.claim().await.unwrap().unwrap();
@@ -593,7 +602,8 @@ mod tests {
                 async move {
                     let page = Page { offset, limit };
                     let instance = Uuid::from_u128(1);
-                    let (tasks, total) = store.list("p", instance, state, page).await.unwrap();
+                    let (tasks, total) =
+                        store.list("p", instance, state, EVER, page).await.unwrap();
                     (tasks.iter().map(|task| task.id.as_u128()).collect::<Vec<_>>(), total)
                 }
             };

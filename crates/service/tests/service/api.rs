@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use offkey_service::{Config, Integers, Unsigned};
+use offkey_service::Config;
 use serde_json::{Value, json};
 
 use crate::common::{
-    Answer, INSTANCE, NODE, NOW_MS, OLD_INSTANCE, PROJECT, REPLICA, Service, analysis, own, strings,
+    Answer, INSTANCE, NODE, OLD_INSTANCE, PROJECT, REPLICA, Service, analysis, strings,
 };
 
 fn service() -> Service {
@@ -66,7 +66,11 @@ fn listings_show_the_configuration() {
 
 #[test]
 fn instances_are_filtered_and_paged() {
-    let service = service();
+    let fill = |folder: &std::path::Path| std::fs::write(folder.join("a.rdb"), strings(3)).unwrap();
+    let service = Service::start_with(fill, |config: &mut Config| {
+        let tag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        config.instances[1].tags = [tag("team", "shop"), tag("stage", "test")].into();
+    });
     let ids = |query: &str| {
         let body = service.get(&format!("/v2/{PROJECT}/instances?{query}")).body;
         let instances = body["instances"].as_array().unwrap();
@@ -79,6 +83,10 @@ fn instances_are_filtered_and_paged() {
     assert_eq!(ids(&format!("instance_id={INSTANCE}")), (1, vec![json!(INSTANCE)]));
     assert_eq!(ids("status=FROZEN"), (0, vec![]));
     assert_eq!(ids("ip=192.0.2.1"), (2, vec![json!(INSTANCE), json!(OLD_INSTANCE)]));
+    assert_eq!(ids("ip=192.0.2"), (0, vec![]));
+    assert_eq!(ids("tags=team=shop,stage=test"), (1, vec![json!(OLD_INSTANCE)]));
+    assert_eq!(ids("tags=team=shop,stage=live"), (0, vec![]));
+    assert_eq!(ids("tags="), (2, vec![json!(INSTANCE), json!(OLD_INSTANCE)]));
     assert_eq!(ids("limit=1&offset=1"), (2, vec![json!(OLD_INSTANCE)]));
     assert_eq!(ids("offset=2"), (2, vec![]));
 }
@@ -276,57 +284,6 @@ fn list_is_paged_by_status() {
 }
 
 #[test]
-fn go_and_java_get_numbers_they_can_decode() {
-    let mut service = service();
-    let task_id = service.create(&service.backup_id("a.rdb")).task_id();
-    let total = service.ended(&task_id).body["total_bytes"].as_u64().unwrap();
-    service.stop();
-    enlarge_report(&service, &format!("\"total_bytes\":{total}"), "\"total_bytes\":5000000000");
-    for (integers, agent, saturated) in [
-        (Integers::ByUserAgent, "huaweicloud-usdk-python/3.0", false),
-        (Integers::ByUserAgent, "huaweicloud-usdk-go/3.0", true),
-        (Integers::ByUserAgent, "huaweicloud-usdk-java/3.0", true),
-        (Integers::AlwaysExact, "huaweicloud-usdk-go/3.0", false),
-        (Integers::AlwaysSaturate, "curl/8", true),
-    ] {
-        service.config.integers = integers;
-        service.resume();
-        let mut request = service.signed("GET", &analysis(&format!("/{task_id}")), b"");
-        // Signs what Go signs at least.
-        let host = service.host();
-        let target = request.target.clone();
-        let unsigned =
-            Unsigned { method: "GET", host: &host, target: &target, headers: &[], body: b"" };
-        let [(_, authorization), _] = own().headers(&unsigned, NOW_MS).unwrap();
-        *request.header("authorization") = authorization;
-        *request.header("user-agent") = agent.to_owned();
-        let body = service.send(&request).body;
-        if saturated {
-            assert_eq!(body["total_bytes"], 2_147_483_647, "{agent}");
-            assert_eq!(body["total_bytes_exact"], "5000000000", "{agent}");
-        } else {
-            assert_eq!(body["total_bytes"], 5_000_000_000_u64, "{agent}");
-            assert_eq!(body.get("total_bytes_exact"), None, "{agent}");
-        }
-        service.stop();
-    }
-}
-
-/// Changes the stored reports of a stopped service: no file of a test is that large.
-fn enlarge_report(service: &Service, from: &str, to: &str) {
-    let database = service.config.data_dir.join("tasks.sqlite");
-    let changed = tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
-        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        let sql = "UPDATE tasks SET report = replace(report, $1, $2) WHERE instr(report, $1) > 0";
-        let result = sqlx::query(sql).bind(from).bind(to).execute(&pool).await.unwrap();
-        pool.close().await;
-        result.rows_affected()
-    });
-    assert_eq!(changed, 1);
-}
-
-#[test]
 fn refusals_are_those_of_the_contract() {
     let service = service();
     let backup_id = service.backup_id("a.rdb");
@@ -374,11 +331,23 @@ fn refusals_are_those_of_the_contract() {
         ("GET", analysis("?offset=2147483648"), String::new(), (400, "DCS.4062")),
         ("GET", analysis("?status=done"), String::new(), (400, "DCS.4062")),
         ("GET", format!("/v2/{PROJECT}/instances?limit=0"), String::new(), (400, "DCS.4062")),
+        ("GET", format!("/v2/{PROJECT}/instances?instance_id=x"), String::new(), (400, "DCS.4062")),
+        ("GET", format!("/v2/{PROJECT}/instances?name_equal=x"), String::new(), (400, "DCS.4062")),
+        ("GET", format!("/v2/{PROJECT}/instances?tags=team"), String::new(), (400, "DCS.4062")),
         ("GET", format!("/v2/{PROJECT}/instances/x"), String::new(), (400, "DCS.4061")),
         ("GET", format!("/v2/{PROJECT}/instances/{unknown}"), String::new(), (404, "DCS.3022")),
         (
             "GET",
             format!("/v2/{PROJECT}/instances/{INSTANCE}/backups?begin_time=2026"),
+            String::new(),
+            (400, "DCS.4062"),
+        ),
+        (
+            "GET",
+            format!(
+                "/v2/{PROJECT}/instances/{INSTANCE}/tasks\
+                 ?start_time=20260101000001&end_time=20260101000000"
+            ),
             String::new(),
             (400, "DCS.4062"),
         ),

@@ -7,7 +7,7 @@ use crate::common::{
     INSTANCE, NODE, NOW_MS, OTHER_INSTANCE, OTHER_PROJECT, PROJECT, Request, Service, analysis,
     other, own, strings,
 };
-use offkey_service::{Secret, routes};
+use offkey_service::{Permission, Secret, routes};
 use serde_json::json;
 
 const REFUSED: (u16, &str) = (401, "APIGW.0301");
@@ -371,14 +371,22 @@ fn project_header_must_agree() {
 
 #[test]
 fn ids_of_another_project_answer_like_unknown_ones() {
-    let service = service();
-    let task_id = service.create(&service.backup_id("a.rdb")).task_id();
+    let file = |folder: &std::path::Path| std::fs::write(folder.join("a.rdb"), strings(3)).unwrap();
+    // No role stands in the way.
+    let service = Service::start_with(file, |config| {
+        config.credentials.iter_mut().for_each(|one| one.role = Permission::Admin);
+    });
+    let backup_id = service.backup_id("a.rdb");
+    let task_id = service.create(&backup_id).task_id();
     service.ended(&task_id);
     let unknown = "99999999-cebf-4473-95c4-d1b573c16e79";
     let unknown_project = "99999999999999999999999999999999";
     let paths: BTreeSet<&str> = routes().map(|(_, path, _)| path).collect();
     let of_projects = paths.iter().filter(|path| path.contains("{project_id}"));
     let mut asked = 0;
+    let fill = |route: &str, project: &str, instance: &str, task: &str| {
+        fill(route, project, instance, task).replace("{backup_id}", &backup_id)
+    };
     for (route, method) in
         of_projects.flat_map(|path| ["GET", "POST", "PUT", "PATCH", "DELETE"].map(|m| (*path, m)))
     {
@@ -412,6 +420,10 @@ fn ids_of_another_project_answer_like_unknown_ones() {
         assert_eq!((foreign.0, foreign.1), (404, json!("DCS.3022")), "{method} {route}");
         let malformed = ask(OTHER_PROJECT, "5560df16", &task_id);
         assert_eq!((malformed.0, malformed.1), (400, json!("DCS.4061")), "{method} {route}");
+        if route.contains("{backup_id}") {
+            let foreign = ask(OTHER_PROJECT, OTHER_INSTANCE, &task_id);
+            assert_eq!((foreign.0, foreign.1), (400, json!("DCS.4063")), "{method} {route}");
+        }
         if !route.contains("{task_id}") {
             continue;
         }
@@ -421,9 +433,10 @@ fn ids_of_another_project_answer_like_unknown_ones() {
         let malformed = ask(OTHER_PROJECT, OTHER_INSTANCE, "1");
         assert_eq!((malformed.0, malformed.1), (400, json!("DCS.4070")), "{method} {route}");
     }
-    assert!(asked >= 11, "{asked}");
-    // Nothing of it has touched the task.
+    assert!(asked >= 16, "{asked}");
+    // Nothing of it has touched the task and the backup.
     assert_eq!(service.get(&analysis("")).body["total"], 1);
+    assert_eq!(service.backup_id("a.rdb"), backup_id);
 }
 
 fn fill(route: &str, project: &str, instance: &str, task: &str) -> String {

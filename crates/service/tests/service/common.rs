@@ -1,6 +1,6 @@
 //! A service in this process, and a client that is its own: requests as bytes over TCP.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -43,7 +43,9 @@ pub(crate) struct Service {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HashMap<String, String>,
+    /// What it says in JSON; null where it is something else.
     pub(crate) body: Value,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A request before it is written.
@@ -200,6 +202,16 @@ impl Answer {
 }
 
 impl Request {
+    /// What goes before the body.
+    fn head(&self) -> Vec<u8> {
+        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        for (name, value) in &self.headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        text += &format!("content-length: {}\r\n\r\n", self.body.len());
+        text.into_bytes()
+    }
+
     /// The value of a header that is there.
     pub(crate) fn header(&mut self, name: &str) -> &mut String {
         &mut self.headers.iter_mut().find(|(header, _)| header == name).unwrap().1
@@ -208,16 +220,19 @@ impl Request {
 
 impl Connection {
     pub(crate) fn send(&mut self, request: &Request) -> Answer {
-        let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
-        for (name, value) in &request.headers {
-            bytes += &format!("{name}: {value}\r\n");
-        }
-        bytes += &format!("content-length: {}\r\n\r\n", request.body.len());
-        let mut bytes = bytes.into_bytes();
+        let mut bytes = request.head();
         bytes.extend(&request.body);
         // The service may answer and close before it has read all of a long body.
         let _ = self.0.get_mut().write_all(&bytes);
         self.read()
+    }
+
+    /// Sends, and answers the lines of a body that ends when the service says so.
+    pub(crate) fn stream(mut self, request: &Request) -> impl Iterator<Item = String> {
+        let mut request = request.clone();
+        request.headers.push(("connection".to_owned(), "close".to_owned()));
+        self.0.get_mut().write_all(&request.head()).unwrap();
+        self.0.lines().map(Result::unwrap)
     }
 
     fn read(&mut self) -> Answer {
@@ -232,13 +247,13 @@ impl Connection {
             headers.insert(name.to_ascii_lowercase(), value.to_owned());
         }
         let len = headers.get("content-length").map_or(0, |len| len.parse().unwrap());
-        let mut body = vec![0; len];
-        self.0.read_exact(&mut body).unwrap();
-        let body = match body.is_empty() {
-            true => Value::Null,
-            false => serde_json::from_slice(&body).unwrap(),
+        let mut bytes = vec![0; len];
+        self.0.read_exact(&mut bytes).unwrap();
+        let body = match headers.get("content-type").map(String::as_str) {
+            Some("application/json") => serde_json::from_slice(&bytes).unwrap(),
+            _ => Value::Null,
         };
-        Answer { status, headers, body }
+        Answer { status, headers, body, bytes }
     }
 }
 
@@ -287,6 +302,7 @@ fn config(folder: &Path) -> Config {
         engine_version: engine_version.to_owned(),
         max_memory_mb: 2048,
         created_at: "2026-01-01T00:00:00.000Z".to_owned(),
+        tags: BTreeMap::new(),
         nodes,
     };
     let credential = |signer: Signer, project: &str| Credential {
@@ -299,6 +315,7 @@ fn config(folder: &Path) -> Config {
         listen: ([127, 0, 0, 1], 0).into(),
         allow_plain_http: false,
         tls: None,
+        public_url: None,
         limits: Limits::default(),
         data_dir: folder.join("data"),
         database: None,

@@ -7,8 +7,11 @@
 
 mod api;
 mod auth;
+mod backups;
 mod common;
 mod create;
+mod events;
+mod integers;
 mod malformed;
 mod tasks;
 mod tls;

@@ -130,6 +130,7 @@ fn every_route_asks_for_its_role() {
             let target = path
                 .replace("{project_id}", PROJECT)
                 .replace("{instance_id}", INSTANCE)
+                .replace("{backup_id}", INSTANCE)
                 .replace("{task_id}", INSTANCE);
             let answer = service.call(method, &target, "{}");
             let refused = answer.code() == (403, "DCS.2003");

@@ -27,6 +27,7 @@ impl Prefixes {
         mut each: impl FnMut(WholePrefix<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let tree = std::mem::take(&mut self.tree);
+        self.recent.forget();
         self.tree.types.clone_from(&tree.types);
         self.tree.floors.clone_from(&tree.floors);
         let mut walk = Walk::default();
@@ -38,8 +39,8 @@ impl Prefixes {
                 text: &walk.text,
                 text_len: walk.text_len,
                 digest: walk.digest,
-                key_count: node.key_count,
-                bytes: node.bytes,
+                key_count: node.counts.key_count,
+                bytes: node.counts.bytes,
             })?;
         }
         ControlFlow::Continue(())

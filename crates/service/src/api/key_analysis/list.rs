@@ -13,6 +13,9 @@ use crate::api::timestamp;
 use crate::api::wire::{self, TaskList, TaskRecord};
 use crate::tasks::Task;
 
+/// Tasks of all times.
+const ALL: std::ops::RangeInclusive<i64> = i64::MIN..=i64::MAX;
+
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     InInstance(instance): InInstance,
@@ -25,7 +28,8 @@ pub(crate) async fn list(
             Some(wire::state(word).ok_or_else(|| ApiError::InvalidQuery("status".to_owned()))?)
         }
     };
-    let (tasks, total) = app.tasks.store.list(&instance.project, instance.id, state, page).await?;
+    let (tasks, total) =
+        app.tasks.store.list(&instance.project, instance.id, state, ALL, page).await?;
     let records = tasks.iter().map(record).collect();
     Ok(Json(TaskList { instance_id: instance.id, total, records }))
 }

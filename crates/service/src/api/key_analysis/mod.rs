@@ -3,16 +3,17 @@
 mod chosen;
 mod create;
 mod delete;
+mod events;
 mod list;
 mod nodes;
-mod report;
+pub(crate) mod report;
 mod show;
 
 pub(crate) use self::create::create;
 pub(crate) use self::delete::delete;
+pub(crate) use self::events::events;
 pub(crate) use self::list::list;
 pub(crate) use self::nodes::nodes;
-pub(crate) use self::report::report;
 pub(crate) use self::show::show;
 
 /// An address where it is one of IPv6.

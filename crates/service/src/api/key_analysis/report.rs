@@ -3,20 +3,57 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::IntoResponse;
+use offkey_analysis::Report;
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
 
 use crate::App;
 use crate::api::error::ApiError;
 use crate::api::scope::InTask;
 
-pub(crate) async fn report(
+/// As JSON, the members as the command line writes them.
+pub(crate) async fn json(
     State(app): State<Arc<App>>,
-    InTask { instance, task_id }: InTask,
+    task: InTask,
 ) -> Result<impl IntoResponse, ApiError> {
-    let found = app.tasks.store.show(&instance.project, instance.id, task_id).await;
-    let (_, report) = found?.ok_or(ApiError::UnknownTask)?;
-    let json = report.ok_or(ApiError::NoReport)?;
+    let json = stored(&app, &task).await?;
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json))
+}
+
+/// As CSV, names made safe for spreadsheets.
+pub(crate) async fn csv(
+    State(app): State<Arc<App>>,
+    task: InTask,
+) -> Result<impl IntoResponse, ApiError> {
+    let json = stored(&app, &task).await?;
+    let text = spawn_blocking(move || {
+        let report: Report = serde_json::from_str(&json).map_err(ApiError::internal)?;
+        offkey_render::csv(&report, false).map_err(ApiError::internal)
+    });
+    let text = text.await.map_err(ApiError::internal)??;
+    Ok((file_headers("text/csv; charset=utf-8", task.task_id, "csv")?, text))
+}
+
+async fn stored(app: &App, task: &InTask) -> Result<String, ApiError> {
+    let InTask { instance, task_id } = task;
+    let found = app.tasks.store.show(&instance.project, instance.id, *task_id).await;
+    let (_, report) = found?.ok_or(ApiError::UnknownTask)?;
+    report.ok_or(ApiError::NoReport)
+}
+
+/// Headers of a report that is saved as a file.
+fn file_headers(
+    content_type: &'static str,
+    task_id: Uuid,
+    extension: &str,
+) -> Result<[(HeaderName, HeaderValue); 3], ApiError> {
+    let disposition = format!("attachment; filename=\"offkey-{task_id}.{extension}\"");
+    Ok([
+        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (CONTENT_DISPOSITION, HeaderValue::try_from(disposition).map_err(ApiError::internal)?),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ])
 }

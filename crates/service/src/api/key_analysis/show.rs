@@ -14,7 +14,7 @@ use crate::api::error::ApiError;
 use crate::api::key_analysis::ipv6;
 use crate::api::scope::InTask;
 use crate::api::timestamp;
-use crate::api::wire::{self, AnalysedNode, TaskDetail, TaskProgress, Totals};
+use crate::api::wire::{self, AnalysedNode, TaskDetail, Totals};
 use crate::tasks::{self, Task};
 
 pub(crate) async fn show(
@@ -85,11 +85,7 @@ fn detail(task: Task, report: Option<Report>) -> TaskDetail {
         started_at: task.started_at_ms.map(timestamp),
         finished_at: task.finished_at_ms.map(timestamp),
         status: wire::status(task.state),
-        progress: TaskProgress {
-            bytes_read: task.progress.bytes_read,
-            bytes_total: task.progress.bytes_total,
-            keys: task.progress.key_count,
-        },
+        progress: task.progress.into(),
         error_msg: task.error,
         nodes,
         settings: task.subject.settings,

@@ -9,6 +9,10 @@
 //! Nothing reaches further back than 8 KiB, so a stream of any length expands in a window
 //! of fixed size. Worked example: `00 61 e0 00 00` is "a" and nine more of it.
 
+mod check;
+
+pub(crate) use check::{Payload, check, check_all};
+
 use crate::error::PackedError;
 use crate::source::{Fault, Source};
 
@@ -63,34 +67,6 @@ fn wrong_len(announced: u64, found: u64) -> PackedError {
         found,
         format!("compressed string announces {announced} bytes and expands to {found}"),
     )
-}
-
-/// Checks that `source` expands to exactly `len` bytes, without expanding it.
-pub(crate) fn check<S: Source>(source: &mut S, len: u64) -> Result<(), Fault> {
-    let mut done = 0u64;
-    while source.left() > 0 {
-        let Some((token_len, token)) = token(source.peek(3)?) else {
-            return Err(cut(done).into());
-        };
-        match token {
-            Token::Literal(count) => {
-                let whole = (token_len + count) as u64;
-                if whole > source.left() {
-                    return Err(cut(done).into());
-                }
-                source.skip(whole)?;
-                done += count as u64;
-            }
-            Token::Repeat { len, back } => {
-                if back as u64 > done {
-                    return Err(too_far(done, back).into());
-                }
-                source.skip(token_len as u64)?;
-                done += len as u64;
-            }
-        }
-    }
-    if done == len && len > 0 { Ok(()) } else { Err(wrong_len(len, done).into()) }
 }
 
 /// Expands `bytes` into `out`, which then holds exactly `len` bytes.

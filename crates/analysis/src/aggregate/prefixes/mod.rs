@@ -1,0 +1,236 @@
+//! Keys and bytes under each prefix, per type, in bounded memory.
+//!
+//! The rule is RDR's, which the DCS API shows: digits count as `0`, every part of a key
+//! before a separator is a prefix without its trailing separators, a key without any is its
+//! own prefix.
+//!
+//! Prefixes form a tree: `a:b` hangs under `a` by its segment `:b`, so that a name of many
+//! levels costs no more than its length. When the tree outgrows its bound, each type keeps
+//! the prefixes that lead it by number or by bytes. What was dropped may come again and is
+//! then counted from zero; [`Floor`] says how much it can have lost at most. Parents never
+//! count less than their children, so what is kept is always a whole tree.
+
+mod branches;
+mod recent;
+mod rule;
+#[cfg(test)]
+pub(super) mod tests;
+mod tree;
+mod walk;
+
+use offkey_rdb::ObjectType;
+
+use crate::aggregate::leading::{Leading, RankBy};
+use crate::facts::KeyFacts;
+
+pub(crate) use self::branches::Branch;
+pub use self::rule::PrefixRule;
+pub(crate) use self::rule::Rule;
+pub(crate) use self::tree::{Counts, Floor};
+pub(crate) use self::walk::WholePrefix;
+
+use self::recent::{Folded, Recent};
+use self::tree::{Node, ROOT, Tree};
+
+/// The floors of a table's types, while a second pass counts.
+#[derive(Debug)]
+pub(crate) struct Floors(Vec<Floor>);
+
+/// The prefixes seen, with their numbers and bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Prefixes {
+    rule: Rule,
+    /// Bytes the tree may take.
+    memory_max: usize,
+    tree: Tree,
+    /// The key at hand, its digits folded.
+    folded: Vec<u8>,
+    recent: Recent,
+}
+
+/// A prefix as a report shows it; prefixes of a type are in the order of their texts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Prefix {
+    pub(crate) object_type: ObjectType,
+    /// First bytes of the text, at most [`Prefix::TEXT_LEN_MAX`].
+    pub(crate) text: Vec<u8>,
+    /// Length of the whole text.
+    pub(crate) text_len: u64,
+    pub(crate) counts: Counts,
+}
+
+/// A prefix as it stands in the table, after its parent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'t> {
+    /// Place of its parent's row; `u32::MAX` if it has none.
+    pub(crate) parent: u32,
+    /// Place of its type among [`Prefixes::floors`].
+    pub(crate) type_at: u16,
+    /// The text beyond its parent's.
+    pub(crate) segment: &'t [u8],
+    pub(crate) counts: Counts,
+}
+
+impl Prefix {
+    /// Bytes of a prefix that a report shows.
+    pub(crate) const TEXT_LEN_MAX: usize = 1 << 10;
+}
+
+impl Prefixes {
+    pub(crate) fn new(rule: Rule, memory_max: usize) -> Self {
+        let (tree, folded, recent) = (Tree::default(), Vec::new(), Recent::default());
+        Self { rule, memory_max, tree, folded, recent }
+    }
+
+    #[inline]
+    pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
+        let type_at = self.tree.type_at(facts.object_type);
+        let folded = self.rule.may_recall().then(|| Folded::new(facts.key, &self.rule)).flatten();
+        match folded.as_ref().and_then(|folded| self.recent.path(folded, type_at)) {
+            Some(path) => path.iter().for_each(|at| self.tree.add(*at, Counts::of(facts))),
+            None => self.observe_new(facts, type_at, folded.as_ref()),
+        }
+    }
+
+    /// Observes a key unlike those of late.
+    fn observe_new(&mut self, facts: &KeyFacts<'_>, type_at: u16, recall_as: Option<&Folded>) {
+        let Self { rule, memory_max, tree, folded, recent } = self;
+        let mut path = recall_as.and_then(|folded| recent.renew(folded, type_at));
+        let (mut parent, mut level) = (ROOT, 0);
+        rule.cut(facts.key, folded, |text, segment_at| {
+            let segment = text.get(segment_at..).unwrap_or_default();
+            let Some(at) = tree.place_at_level(level, parent, type_at, segment) else {
+                return false;
+            };
+            tree.add(at, Counts::of(facts));
+            if let Some(path) = &mut path {
+                path.push(at);
+            }
+            (parent, level) = (at, level + 1);
+            true
+        });
+        if tree.memory() > *memory_max {
+            tree.prune();
+            recent.forget();
+        }
+    }
+
+    /// Adds what `other` counted.
+    pub(crate) fn merge(&mut self, other: &Prefixes) {
+        self.tree.merge(&other.tree);
+        if self.tree.memory() > self.memory_max {
+            self.tree.prune();
+            self.recent.forget();
+        }
+    }
+
+    /// Gives the table another bound.
+    pub(crate) fn set_memory_max(&mut self, memory_max: usize) {
+        self.memory_max = memory_max;
+    }
+
+    /// Tells whether prefixes were dropped, so that counts are too low by up to the floors.
+    pub(crate) fn is_pruned(&self) -> bool {
+        self.tree.floors.iter().any(|floor| *floor != Floor::default())
+    }
+
+    /// Makes this the table of a second pass, which counts the prefixes at hand and no
+    /// others; answers what the others can have.
+    pub(crate) fn freeze(&mut self) -> Floors {
+        self.tree.is_frozen = true;
+        for node in &mut self.tree.nodes {
+            node.counts = Counts::default();
+        }
+        let types = self.tree.types.len();
+        Floors(std::mem::replace(&mut self.tree.floors, vec![Floor::default(); types]))
+    }
+
+    /// Ends a second pass.
+    pub(crate) fn set_floors(&mut self, floors: Floors) {
+        self.tree.floors = floors.0;
+    }
+
+    /// Tells whether the counts are those of a second pass, and so exact.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.tree.is_frozen
+    }
+
+    /// Bytes the tree takes.
+    #[inline]
+    pub(crate) fn memory(&self) -> usize {
+        self.tree.memory()
+    }
+
+    /// The types that have prefixes, with what a prefix not at hand can have at most.
+    pub(crate) fn floors(&self) -> impl Iterator<Item = (ObjectType, Floor)> {
+        self.tree.types.iter().copied().zip(self.tree.floors.iter().copied())
+    }
+
+    /// The table, for another one to be made of by [`Prefixes::add_floor`] for each type and
+    /// then [`Prefixes::add_row`] in this order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.tree.nodes.iter().map(|node| Row {
+            parent: node.parent,
+            type_at: node.type_at,
+            segment: self.tree.segment(node),
+            counts: node.counts,
+        })
+    }
+
+    pub(crate) fn add_floor(&mut self, object_type: ObjectType, floor: Floor) {
+        let type_at = usize::from(self.tree.type_at(object_type));
+        if let Some(own) = self.tree.floors.get_mut(type_at) {
+            *own = floor;
+        }
+    }
+
+    /// Adds a row; one that names no type or no earlier row counts as one without a parent.
+    pub(crate) fn add_row(&mut self, row: Row<'_>) {
+        let is_known = |at: u32| usize::try_from(at).is_ok_and(|at| at < self.tree.nodes.len());
+        let parent = if is_known(row.parent) { row.parent } else { ROOT };
+        let last_type = self.tree.types.len().saturating_sub(1);
+        let type_at = row.type_at.min(u16::try_from(last_type).unwrap_or(u16::MAX));
+        let place = self.tree.place(parent, type_at, row.segment).unwrap_or(ROOT);
+        self.tree.add(place, row.counts);
+    }
+
+    /// Makes this a table of a second pass.
+    pub(crate) fn set_frozen(&mut self) {
+        self.tree.is_frozen = true;
+    }
+
+    /// The `limit` leading prefixes of a type, best first; ties by the other measure, then
+    /// by text.
+    pub(crate) fn leading(
+        &self,
+        object_type: ObjectType,
+        rank_by: RankBy,
+        limit: usize,
+    ) -> Vec<Prefix> {
+        self.best(object_type, Leading::new(limit, rank_by), |c| (c.key_count, c.bytes))
+    }
+
+    /// The `limit` prefixes of a type whose keys without expiry have most bytes, best first.
+    pub(crate) fn lasting(&self, object_type: ObjectType, limit: usize) -> Vec<Prefix> {
+        let leading = Leading::new(limit, RankBy::Bytes);
+        self.best(object_type, leading, |c| (c.lasting_count, c.lasting_bytes))
+    }
+
+    fn best(
+        &self,
+        object_type: ObjectType,
+        mut leading: Leading<Prefix>,
+        figures: impl Fn(&Counts) -> (u64, u64),
+    ) -> Vec<Prefix> {
+        let tree = &self.tree;
+        let of_type =
+            |node: &&Node| tree.types.get(usize::from(node.type_at)) == Some(&object_type);
+        for node in tree.nodes.iter().filter(of_type) {
+            let (key_count, bytes) = figures(&node.counts);
+            if key_count > 0 {
+                leading.offer(key_count, bytes, || tree.prefix(node, object_type));
+            }
+        }
+        leading.into_sorted()
+    }
+}

@@ -1,0 +1,191 @@
+//! Tests of the table of prefixes.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::Options;
+
+pub(crate) fn facts(key: &[u8], size: u64) -> KeyFacts<'_> {
+    KeyFacts {
+        db: 0,
+        key,
+        key_len: key.len() as u64,
+        object_type: ObjectType::String,
+        encoding: crate::memory::Encoding::Raw,
+        num_of_elem: 1,
+        bytes: size,
+        memory_usage: None,
+        serialized_bytes: 0,
+        expire_at_ms: None,
+        expires_in_ms: None,
+        idle_seconds: None,
+        freq: None,
+        slot: None,
+        size,
+    }
+}
+
+pub(super) fn table(memory_max: usize) -> Prefixes {
+    Prefixes::new(Rule::new(b":;,_- ", true), memory_max)
+}
+
+fn listed(prefixes: &Prefixes, limit: usize) -> Vec<(String, u64, u64)> {
+    let text = |p: &Prefix| String::from_utf8_lossy(&p.text).into_owned();
+    let leading = prefixes.leading(ObjectType::String, RankBy::KeyCount, limit);
+    leading.iter().map(|p| (text(p), p.counts.key_count, p.counts.bytes)).collect()
+}
+
+#[test]
+fn rule_by_example() {
+    let cases: &[(&str, &[&str])] = &[
+        ("a:b:c", &["a", "a:b"]),
+        ("user:17:profile", &["user", "user:00"]),
+        ("plain", &["plain"]),
+        ("plain17", &["plain00"]),
+        ("a::b", &["a"]),
+        ("a:", &["a"]),
+        ("a::b:c", &["a", "a::b"]),
+        (":a", &[]),
+        (":a:b", &[":a"]),
+        (":::", &[]),
+        ("", &[]),
+        ("a_b-c d;e,f", &["a", "a_b", "a_b-c", "a_b-c d", "a_b-c d;e"]),
+    ];
+    for (key, expected) in cases {
+        let mut prefixes = table(1 << 20);
+        prefixes.observe(&facts(key.as_bytes(), 10));
+        let mut found: Vec<String> =
+            listed(&prefixes, 50).into_iter().map(|(text, ..)| text).collect();
+        found.sort_by_key(String::len);
+        assert_eq!(found, *expected, "{key:?}");
+    }
+}
+
+#[test]
+fn prefix_of_a_depth() {
+    let mut rule = PrefixRule::new(&Options::default());
+    let cases: &[(&str, usize, Option<&str>)] = &[
+        ("a:b1:c", 1, Some("a")),
+        ("a:b1:c", 2, Some("a:b0")),
+        ("a:b1:c", 9, Some("a:b0")),
+        ("a:b1:c", 0, None),
+        ("plain1", 1, Some("plain0")),
+        (":a", 1, None),
+        ("", 1, None),
+    ];
+    for (key, depth, expected) in cases {
+        let found = rule.prefix(key.as_bytes(), *depth);
+        assert_eq!(found, expected.map(str::as_bytes), "{key:?} {depth}");
+    }
+}
+
+#[test]
+fn ranks_by_number_then_bytes_then_text() {
+    let mut prefixes = table(1 << 20);
+    for (key, size) in [("b:1", 5), ("b:2", 5), ("a:1", 50), ("d:1", 7), ("c:1", 7)] {
+        prefixes.observe(&facts(key.as_bytes(), size));
+    }
+    let named = |s: &str, n, b| (s.to_owned(), n, b);
+    let expected = [named("b", 2, 10), named("a", 1, 50), named("c", 1, 7), named("d", 1, 7)];
+    assert_eq!(listed(&prefixes, 50), expected);
+    assert_eq!(listed(&prefixes, 3), expected[..3]);
+}
+
+/// Keys with a few heavy families among names that never come twice.
+fn keys(seed: u64, count: u64) -> Vec<String> {
+    let mut state = seed;
+    (0..count)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+            let x = state >> 33;
+            let name: String =
+                (0..8).map(|i| char::from(b'a' + (x >> (i * 3) & 7) as u8)).collect();
+            if x.is_multiple_of(4) {
+                format!("heavy{}:{name}:x", (b'a' + (x % 64 / 4) as u8) as char)
+            } else {
+                format!("{name}:x")
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn heavy_prefixes_are_exact_after_a_second_pass_in_bounded_memory() {
+    let keys = keys(1, 200_000);
+    let mut exact = table(usize::MAX);
+    let mut bounded = table(100_000);
+    for key in &keys {
+        exact.observe(&facts(key.as_bytes(), 3));
+        bounded.observe(&facts(key.as_bytes(), 3));
+        assert!(bounded.tree.memory() <= 100_000);
+    }
+    assert!(bounded.is_pruned() && !exact.is_pruned());
+    let floors = bounded.freeze();
+    keys.iter().for_each(|key| bounded.observe(&facts(key.as_bytes(), 3)));
+    bounded.set_floors(floors);
+    assert_eq!(listed(&bounded, 16), listed(&exact, 16));
+    let (_, floor) = bounded.floors().next().unwrap();
+    let least_listed = listed(&bounded, 16)[15].1;
+    assert!(floor.key_count < least_listed, "{floor:?} proves {least_listed}");
+}
+
+#[test]
+fn counts_lie_within_the_floor() {
+    let keys = keys(2, 100_000);
+    let mut exact = table(usize::MAX);
+    let mut parts = [table(60_000), table(60_000), table(60_000)];
+    for (i, key) in keys.iter().enumerate() {
+        exact.observe(&facts(key.as_bytes(), 3));
+        parts[i % 3].observe(&facts(key.as_bytes(), 3));
+    }
+    let [mut merged, b, c] = parts;
+    merged.merge(&b);
+    merged.merge(&c);
+    let (_, floor) = merged.floors().next().unwrap();
+    let counted: BTreeMap<String, u64> =
+        listed(&merged, usize::MAX).into_iter().map(|(text, n, _)| (text, n)).collect();
+    for (text, count, _) in listed(&exact, usize::MAX) {
+        let found = counted.get(&text).copied().unwrap_or(0);
+        assert!(found <= count && count <= found + floor.key_count, "{text}: {found} {count}");
+    }
+}
+
+#[test]
+fn merge_equals_one_pass() {
+    let keys = keys(3, 5000);
+    let (mut whole, mut a, mut b) = (table(1 << 24), table(1 << 24), table(1 << 24));
+    for (i, key) in keys.iter().enumerate() {
+        whole.observe(&facts(key.as_bytes(), 7));
+        if i % 3 == 0 { &mut a } else { &mut b }.observe(&facts(key.as_bytes(), 7));
+    }
+    a.merge(&b);
+    assert_eq!(listed(&a, 10_000), listed(&whole, 10_000));
+}
+
+#[test]
+fn what_never_expires_is_counted_apart() {
+    let mut prefixes = table(1 << 20);
+    for number in 0..10_u8 {
+        let expire_at_ms = (number % 2 == 0).then_some(1);
+        let key = [b'a' + number % 5, b':', b'1'];
+        prefixes.observe(&KeyFacts { expire_at_ms, ..facts(&key, u64::from(number)) });
+    }
+    // Of e, 4 and 9: the odd one lasts. Of c, 2 and 7.
+    let leading = prefixes.lasting(ObjectType::String, 2);
+    let shown: Vec<_> = (leading.iter())
+        .map(|p| (p.text[0], p.counts.bytes, p.counts.lasting_bytes, p.counts.lasting_count))
+        .collect();
+    assert_eq!(shown, [(b'e', 13, 9, 1), (b'c', 9, 7, 1)]);
+}
+
+#[test]
+fn half_a_million_levels_cost_their_length() {
+    let key: Vec<u8> = std::iter::repeat_n(*b"a:", 500_000).flatten().collect();
+    let mut prefixes = table(8 << 20);
+    prefixes.observe(&facts(&key, 1));
+    prefixes.observe(&facts(&key, 1));
+    assert!(prefixes.tree.memory() <= 100_000, "{}", prefixes.tree.memory());
+    let all = listed(&prefixes, usize::MAX);
+    assert_eq!(all.len(), 1024, "deeper levels are not counted");
+    assert!(all.iter().all(|(text, n, _)| *n == 2 && "a:".repeat(1024).starts_with(text)));
+}

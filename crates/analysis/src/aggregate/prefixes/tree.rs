@@ -1,0 +1,268 @@
+//! The tree of prefixes: each node holds a segment and hangs under the prefix before it.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use offkey_rdb::ObjectType;
+use std::hash::BuildHasher;
+
+use super::Prefix;
+use crate::facts::KeyFacts;
+
+/// Types whose prefixes are told apart; more module types than that share the last.
+const TYPES_MAX: usize = 64;
+
+/// What a prefix that is not in the table can have at most; zero if nothing was dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Floor {
+    pub(crate) key_count: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What is counted of a prefix.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Counts {
+    pub(crate) key_count: u64,
+    pub(crate) bytes: u64,
+    /// Of these, the keys without an expiry, so that the floors hold for them too.
+    pub(crate) lasting_count: u64,
+    pub(crate) lasting_bytes: u64,
+}
+
+impl Counts {
+    /// One key.
+    #[inline]
+    pub(super) fn of(facts: &KeyFacts<'_>) -> Self {
+        let lasting = facts.expire_at_ms.is_none().then_some(facts.size);
+        Self {
+            key_count: 1,
+            bytes: facts.size,
+            lasting_count: u64::from(lasting.is_some()),
+            lasting_bytes: lasting.unwrap_or(0),
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, other: Self) {
+        self.key_count += other.key_count;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.lasting_count += other.lasting_count;
+        self.lasting_bytes = self.lasting_bytes.saturating_add(other.lasting_bytes);
+    }
+}
+
+/// A prefix: its parent's text and then its own segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    /// Place of the parent, which always stands before its children.
+    pub(super) parent: u32,
+    /// Place of the type in `types`.
+    pub(super) type_at: u16,
+    /// The segment in `text`.
+    pub(super) start: usize,
+    pub(super) len: u32,
+    pub(super) counts: Counts,
+}
+
+/// Parent of the first segments.
+pub(super) const ROOT: u32 = u32::MAX;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tree {
+    pub(super) types: Vec<ObjectType>,
+    pub(super) floors: Vec<Floor>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) text: Vec<u8>,
+    pub(super) index: HashTable<u32>,
+    pub(super) hasher: RandomState,
+    /// Whether only the prefixes at hand are counted.
+    pub(super) is_frozen: bool,
+    /// Nodes found last at the first levels: keys that follow each other are often alike.
+    pub(super) last: [u32; 4],
+}
+
+impl Tree {
+    /// Adds the nodes of `other`, parents first as they stand.
+    pub(super) fn merge(&mut self, other: &Tree) {
+        let type_places: Vec<u16> = other.types.iter().map(|t| self.type_at(*t)).collect();
+        for (type_at, floor) in type_places.iter().zip(&other.floors) {
+            if let Some(own) = self.floors.get_mut(usize::from(*type_at)) {
+                own.key_count += floor.key_count;
+                own.bytes = own.bytes.saturating_add(floor.bytes);
+            }
+        }
+        let mut places: Vec<u32> = Vec::with_capacity(other.nodes.len());
+        for node in &other.nodes {
+            let parent = place_of(&places, node.parent);
+            let type_at = type_places.get(usize::from(node.type_at)).copied().unwrap_or_default();
+            let place = self.place(parent, type_at, other.segment(node)).unwrap_or(ROOT);
+            self.add(place, node.counts);
+            places.push(place);
+        }
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, at: u32, counts: Counts) {
+        if let Some(node) = usize::try_from(at).ok().and_then(|at| self.nodes.get_mut(at)) {
+            node.counts.add(counts);
+        }
+    }
+
+    pub(super) fn prefix(&self, node: &Node, object_type: ObjectType) -> Prefix {
+        let mut segments = Vec::new();
+        let mut next = Some(node);
+        let mut text_len = 0;
+        while let Some(node) = next {
+            segments.push(self.segment(node));
+            text_len += u64::from(node.len);
+            next = usize::try_from(node.parent).ok().and_then(|at| self.nodes.get(at));
+        }
+        let mut text = Vec::new();
+        for segment in segments.iter().rev() {
+            let room = Prefix::TEXT_LEN_MAX - text.len();
+            text.extend_from_slice(segment.get(..room).unwrap_or(segment));
+            if text.len() == Prefix::TEXT_LEN_MAX {
+                break;
+            }
+        }
+        Prefix { object_type, text, text_len, counts: node.counts }
+    }
+
+    #[inline]
+    pub(super) fn segment(&self, node: &Node) -> &[u8] {
+        segment_of(&self.text, node)
+    }
+
+    /// Like [`Tree::place`], trying first the node found last at this level.
+    #[inline]
+    pub(super) fn place_at_level(
+        &mut self,
+        level: usize,
+        parent: u32,
+        type_at: u16,
+        segment: &[u8],
+    ) -> Option<u32> {
+        let last = self.last.get(level).copied().unwrap_or(ROOT);
+        let node = usize::try_from(last).ok().and_then(|last| self.nodes.get(last));
+        if node.is_some_and(|node| self.is(node, parent, type_at, segment)) {
+            return Some(last);
+        }
+        let found = self.place(parent, type_at, segment)?;
+        if let Some(last) = self.last.get_mut(level) {
+            *last = found;
+        }
+        Some(found)
+    }
+
+    #[inline]
+    fn is(&self, node: &Node, parent: u32, type_at: u16, segment: &[u8]) -> bool {
+        (node.parent, node.type_at) == (parent, type_at) && self.segment(node) == segment
+    }
+
+    /// Finds the node of a segment under `parent`, or makes one unless the table is frozen.
+    #[inline]
+    pub(super) fn place(&mut self, parent: u32, type_at: u16, segment: &[u8]) -> Option<u32> {
+        let hash = self.hasher.hash_one((parent, type_at, segment));
+        let Self { nodes, text, index, hasher, .. } = self;
+        let node_at = |at: u32| usize::try_from(at).ok().and_then(|at| nodes.get(at));
+        let found = index.find(hash, |at| {
+            node_at(*at).is_some_and(|node| {
+                (node.parent, node.type_at) == (parent, type_at)
+                    && segment_of(text, node) == segment
+            })
+        });
+        if let Some(at) = found {
+            return Some(*at);
+        }
+        if self.is_frozen {
+            return None;
+        }
+        let at = u32::try_from(nodes.len()).ok().filter(|at| *at != ROOT)?;
+        let len = u32::try_from(segment.len()).ok()?;
+        let counts = Counts::default();
+        nodes.push(Node { parent, type_at, start: text.len(), len, counts });
+        text.extend_from_slice(segment);
+        index.insert_unique(hash, at, |at| {
+            let node = usize::try_from(*at).ok().and_then(|at| nodes.get(at));
+            node.map_or(0, |node| {
+                hasher.hash_one((node.parent, node.type_at, segment_of(text, node)))
+            })
+        });
+        Some(at)
+    }
+
+    pub(super) fn type_at(&mut self, object_type: ObjectType) -> u16 {
+        let known = self.types.iter().position(|t| *t == object_type);
+        let at = known.unwrap_or_else(|| {
+            if self.types.len() < TYPES_MAX {
+                self.types.push(object_type);
+                self.floors.push(Floor::default());
+            }
+            self.types.len() - 1
+        });
+        // At most TYPES_MAX.
+        u16::try_from(at).unwrap_or_default()
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        // An index slot is a place and a control byte, and one in eight stays empty.
+        self.nodes.len() * (size_of::<Node>() + 6) + self.text.len()
+    }
+
+    /// Keeps the leading prefixes of each type, at most half of all.
+    pub(super) fn prune(&mut self) {
+        let quota = (self.nodes.len() / 4 / self.types.len().max(1)).max(1);
+        let thresholds: Vec<(u64, u64)> = (0..self.types.len())
+            .map(|type_at| {
+                let of_type = |node: &&Node| usize::from(node.type_at) == type_at;
+                let counts = self.nodes.iter().filter(of_type).map(|node| node.counts.key_count);
+                let bytes = self.nodes.iter().filter(of_type).map(|node| node.counts.bytes);
+                (below_top(counts.collect(), quota), below_top(bytes.collect(), quota))
+            })
+            .collect();
+        let nodes = std::mem::take(&mut self.nodes);
+        let text = std::mem::take(&mut self.text);
+        self.index.clear();
+        let mut dropped = vec![Floor::default(); self.types.len()];
+        let mut places: Vec<u32> = Vec::with_capacity(nodes.len());
+        for node in &nodes {
+            let type_at = usize::from(node.type_at);
+            let (count_min, bytes_min) = thresholds.get(type_at).copied().unwrap_or_default();
+            let mut place = ROOT;
+            let Counts { key_count, bytes, .. } = node.counts;
+            if key_count > count_min || bytes > bytes_min {
+                let parent = place_of(&places, node.parent);
+                place = self.place(parent, node.type_at, segment_of(&text, node)).unwrap_or(ROOT);
+                self.add(place, node.counts);
+            } else if let Some(dropped) = dropped.get_mut(type_at) {
+                dropped.key_count = dropped.key_count.max(key_count);
+                dropped.bytes = dropped.bytes.max(bytes);
+            }
+            places.push(place);
+        }
+        for (floor, dropped) in self.floors.iter_mut().zip(dropped) {
+            floor.key_count += dropped.key_count;
+            floor.bytes = floor.bytes.saturating_add(dropped.bytes);
+        }
+    }
+}
+
+/// New place of a parent whose old place is `old`.
+fn place_of(places: &[u32], old: u32) -> u32 {
+    usize::try_from(old).ok().and_then(|old| places.get(old)).copied().unwrap_or(ROOT)
+}
+
+#[inline]
+fn segment_of<'t>(text: &'t [u8], node: &Node) -> &'t [u8] {
+    // Node lengths came from slices, so they fit.
+    let len = usize::try_from(node.len).unwrap_or_default();
+    text.get(node.start..node.start + len).unwrap_or_default()
+}
+
+/// The greatest value that is not among the `quota` greatest; zero if all are.
+pub(super) fn below_top(mut values: Vec<u64>, quota: usize) -> u64 {
+    if values.len() <= quota {
+        return 0;
+    }
+    let (_, value, _) = values.select_nth_unstable_by(quota, |a, b| b.cmp(a));
+    *value
+}

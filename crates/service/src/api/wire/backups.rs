@@ -1,0 +1,58 @@
+//! Backups and the links to their files.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct BackupList {
+    pub(crate) total_num: usize,
+    pub(crate) backup_record_response: Vec<BackupRecord>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct BackupRecord {
+    pub(crate) backup_id: Uuid,
+    pub(crate) backup_name: String,
+    pub(crate) instance_id: Uuid,
+    pub(crate) size: u64,
+    pub(crate) period: &'static str,
+    pub(crate) backup_type: &'static str,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+    pub(crate) execution_at: String,
+    pub(crate) progress: &'static str,
+    pub(crate) error_code: &'static str,
+    /// Ours: the node that the file is of, also as a field.
+    pub(crate) remark: String,
+    /// Ours.
+    pub(crate) node_id: String,
+    pub(crate) status: &'static str,
+    pub(crate) is_support_restore: &'static str,
+    pub(crate) backup_format: &'static str,
+}
+
+/// Members are JSON values, so that one of a wrong type is named in the error.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct CopyRequest {
+    pub(crate) remark: Option<Value>,
+    pub(crate) backup_format: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct LinksRequest {
+    pub(crate) expiration: Option<Value>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct LinkList {
+    pub(crate) file_path: String,
+    pub(crate) bucket_name: &'static str,
+    pub(crate) links: Vec<Link>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Link {
+    pub(crate) file_name: String,
+    pub(crate) link: String,
+}
