@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 
@@ -20,7 +21,11 @@ Exit status:
 
 def main(arguments=None):
     """Runs the command line; answers its exit status."""
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    args.output = args.output or ["-"]
+    if args.by and all(_is_html(output, args.format) for output in args.output):
+        parser.error("--by adds to the JSON: add -o FILE.json")
     from pyspark.sql import SparkSession
 
     from offkey import spark as engine
@@ -30,18 +35,21 @@ def main(arguments=None):
         builder = builder.master(args.master)
     for setting in args.conf:
         builder = builder.config(*setting)
-    session = builder.getOrCreate()
+    try:
+        session = builder.getOrCreate()
+    except Exception as error:
+        print(f"offkey: Spark does not start: {_shown(str(error))}", file=sys.stderr)
+        return 2
     try:
         report = engine.report(session, args.paths, **_options(args))
+    except Exception as error:
+        print(f"offkey: {_shown(str(error))}", file=sys.stderr)
+        return 2
     finally:
         session.stop()
     instances = by_instance(report.to_dict(), args.by) if args.by else None
-    text = _text(report, instances, args)
-    if args.output == "-":
-        sys.stdout.write(text)
-    else:
-        with open(args.output, "w", encoding="utf-8") as file:
-            file.write(text)
+    for output in args.output:
+        _write(output, _text(report, instances, _is_html(output, args.format)))
     for failure in report.failures:
         print(f"offkey: {_shown(str(failure))}", file=sys.stderr)
     return 0 if report.complete else 1
@@ -78,16 +86,29 @@ def _add(total, file):
         total[name] += file[name]
 
 
-def _text(report, instances, args):
-    if _is_html(args):
+def _text(report, instances, is_html):
+    if is_html:
         return report.to_html()
     if instances is None:
         return report.to_json()
     return json.dumps({**report.to_dict(), "instances": instances}) + "\n"
 
 
-def _is_html(args):
-    return args.format == "html" or (args.format is None and args.output.endswith(".html"))
+def _is_html(output, form):
+    return form == "html" or (form is None and output.endswith(".html"))
+
+
+def _write(output, text):
+    """Writes a file, which appears under its name only when whole."""
+    if output == "-":
+        sys.stdout.write(text)
+        return
+    partial = f"{output}.partial"
+    with open(partial, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, output)
 
 
 def _shown(text):
@@ -131,7 +152,8 @@ def _parser():
     )
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="files, folders or patterns such as /b/*.rdb")
-    add("-o", "--output", default="-", metavar="FILE", help="where the report goes; - is stdout")
+    add("-o", "--output", action="append", metavar="FILE",
+        help="where the report goes, several if given several times; - is stdout")  # fmt: skip
     add("--format", choices=["json", "html"], help="its form [default: html for -o *.html]")
     add("--by", type=_pattern, metavar="REGEX", help="totals by instance: the group "
         "`instance`, else the first group of what this finds in a file's name; a group `node` "

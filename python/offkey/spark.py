@@ -32,7 +32,7 @@ KEYS_SCHEMA = (
 )
 SUMMARY_SCHEMA = (
     "input bigint, file string, kind string, type string, name binary, at bigint, "
-    "num bigint, bytes bigint, expire_num bigint, detail string"
+    "num bigint, bytes bigint, no_expiry_num bigint, no_expiry_bytes bigint, detail string"
 )
 
 _KEYS_TYPES = dict(column.split(" ") for column in KEYS_SCHEMA.split(", "))
@@ -72,13 +72,11 @@ def merge(rows, **options):
     Spark groups and sums; each of its tasks then keeps the largest keys and the leading
     prefixes, so that little is left for the driver.
     """
-    summed = rows.groupBy("input", "file", "kind", "type", "name", "at", "detail").agg(
-        {"num": "sum", "bytes": "sum", "expire_num": "sum"}
-    )
-    summed = summed.selectExpr(
-        "input", "file", "kind", "type", "name", "at", "`sum(num)` AS num",
-        "`sum(bytes)` AS bytes", "`sum(expire_num)` AS expire_num", "detail",
-    )  # fmt: skip
+    from pyspark.sql import functions
+
+    numbers = ("num", "bytes", "no_expiry_num", "no_expiry_bytes")
+    by = [name for name in rows.columns if name not in numbers]
+    summed = rows.groupBy(*by).agg(*(functions.sum(name).alias(name) for name in numbers))
 
     def reduce(batches):
         batches = iter(batches)

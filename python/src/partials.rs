@@ -37,8 +37,8 @@ struct Summaries {
 /// Reads files into the parts of a report: a ``Stream`` of rows that an engine can sum.
 ///
 /// Files are numbered from ``number`` on. Rows of the kinds type, prefix, expiry, idle, size,
-/// num_of_elem, freq, db and slot may be grouped by everything but num, bytes and expire_num, and
-/// those summed; with ``per_file=False`` they name no file, so that they can be summed over all
+/// num_of_elem, freq, db and slot may be grouped by everything but num, bytes, no_expiry_num and
+/// no_expiry_bytes, and those summed; with ``per_file=False`` they name no file, so that they can be summed over all
 /// files. What is wrong with a file stands in its row of kind input; with ``retry`` what may pass,
 /// such as a lost connection, ends the stream with an error instead.
 #[pyfunction]
@@ -52,6 +52,11 @@ pub(crate) fn summarise(
 ) -> PyResult<Stream> {
     let inputs = paths::inputs(paths)?;
     let options = options::from_keywords(keywords)?;
+    if options.fold_digits && options.separators.iter().any(u8::is_ascii_digit) {
+        return Err(PyValueError::new_err(
+            "a digit that separates cannot be told once digits are folded: give fold_digits=False",
+        ));
+    }
     Ok(Stream::new(Summaries { inputs, options, number, per_file, retry }))
 }
 
@@ -215,7 +220,8 @@ fn schema() -> SchemaRef {
         ("at", DataType::Int64),
         ("num", DataType::Int64),
         ("bytes", DataType::Int64),
-        ("expire_num", DataType::Int64),
+        ("no_expiry_num", DataType::Int64),
+        ("no_expiry_bytes", DataType::Int64),
         ("detail", DataType::Utf8),
     ];
     Arc::new(Schema::new(fields.map(field).to_vec()))
@@ -235,7 +241,8 @@ struct BatchBuilder {
     at: Int64Builder,
     num: Int64Builder,
     bytes: Int64Builder,
-    expire_num: Int64Builder,
+    no_expiry_num: Int64Builder,
+    no_expiry_bytes: Int64Builder,
     detail: StringBuilder,
 }
 
@@ -256,7 +263,8 @@ impl BatchBuilder {
             at: Int64Builder::new(),
             num: Int64Builder::new(),
             bytes: Int64Builder::new(),
-            expire_num: Int64Builder::new(),
+            no_expiry_num: Int64Builder::new(),
+            no_expiry_bytes: Int64Builder::new(),
             detail: StringBuilder::new(),
         }
     }
@@ -282,8 +290,12 @@ impl BatchBuilder {
         self.at.append_option(at);
         self.num.append_value(i64::try_from(row.num).unwrap_or(i64::MAX));
         self.bytes.append_value(i64::try_from(row.bytes).unwrap_or(i64::MAX));
-        let expire_num = i64::try_from(row.expire_num).unwrap_or(i64::MAX);
-        self.expire_num.append_option((row.kind == RowKind::Db).then_some(expire_num));
+        let is_prefix = row.kind == RowKind::Prefix;
+        let no_expiry_num = i64::try_from(row.no_expiry_num).unwrap_or(i64::MAX);
+        let has_num = is_prefix || row.kind == RowKind::Db;
+        self.no_expiry_num.append_option(has_num.then_some(no_expiry_num));
+        let no_expiry_bytes = i64::try_from(row.no_expiry_bytes).unwrap_or(i64::MAX);
+        self.no_expiry_bytes.append_option(is_prefix.then_some(no_expiry_bytes));
         self.detail.append_option(row.detail.as_deref());
         self.row_count += 1;
         self.len += file.map_or(0, str::len)
@@ -311,7 +323,8 @@ impl BatchBuilder {
                 Arc::new(self.at.finish()),
                 Arc::new(self.num.finish()),
                 Arc::new(self.bytes.finish()),
-                Arc::new(self.expire_num.finish()),
+                Arc::new(self.no_expiry_num.finish()),
+                Arc::new(self.no_expiry_bytes.finish()),
                 Arc::new(self.detail.finish()),
             ],
         )?;

@@ -30,6 +30,12 @@ impl Report {
         String::from_utf8(json).map_err(failed)
     }
 
+    /// The report as one page of HTML that needs no other file.
+    fn to_html(&self, py: Python<'_>) -> PyResult<String> {
+        let html = py.detach(|| offkey_render::html(&self.0)).map_err(failed)?;
+        String::from_utf8(html).map_err(failed)
+    }
+
     /// The report as a dictionary, with the names of its JSON.
     fn to_dict(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let json = self.to_json(py, false)?;

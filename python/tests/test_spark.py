@@ -181,7 +181,9 @@ def test_worker_killed_with_its_executor(slow, fleet, tmp_path):
 def test_command_line(fleet, tmp_path):
     output = tmp_path / "report.json"
     some = [str(path) for path in fleet[-60:]]
+    page = tmp_path / "report.html"
     command = [sys.executable, "-m", "offkey.fleet", "--master", "local[2]", "-o", str(output)]
+    command += ["-o", str(page)]
     command += ["--by", r"(?P<instance>instance\d+)/(?P<node>\w+)\.rdb", "--top", "5"]
     done = subprocess.run([*command, *some], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
@@ -189,6 +191,7 @@ def test_command_line(fleet, tmp_path):
     instances = found.pop("instances")
     expected = analyze(some, "--top=5")
     assert found == expected
+    assert page.read_text() == offkey.analyze(some, top=5, errors="report").to_html()
     for line in (each["error"] for each in expected["inputs"] if "error" in each):
         assert f"offkey: {line}" in done.stderr
     assert sum(instance["num"] for instance in instances) == expected["total_num"]

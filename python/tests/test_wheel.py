@@ -45,6 +45,7 @@ def test_report_is_an_object(mixed):
     assert report.failures == []
     assert f"{report.total_num} keys" in repr(report)
     assert pickle.loads(pickle.dumps(report)) == report
+    assert report.to_html().startswith("<!doctype html>")
     assert report.to_json().count("\n") == 1 < report.to_json(indent=True).count("\n")
 
 
@@ -175,6 +176,8 @@ def test_wrong_use_is_told(mixed):
         offkey.analyze(mixed, profile="redis-x")
     with pytest.raises(TypeError):
         offkey.analyze(17)
+    with pytest.raises(ValueError, match="give fold_digits=False"):
+        offkey.summarise(mixed, separators="/1")
     with pytest.raises(TypeError, match="__arrow_c_stream__ expected"):
         offkey.merge([17])
     with pytest.raises(ValueError, match="no column \"input\""):
@@ -193,7 +196,7 @@ def test_partials_merge_to_the_report(fleet):
 def test_partials_summed_by_an_engine_merge_to_the_report(engine, fleet):
     partials = pyarrow.table(offkey.summarise(fleet, per_file=False))
     by = ["input", "file", "kind", "type", "name", "at", "detail"]
-    numbers = ["num", "bytes", "expire_num"]
+    numbers = ["num", "bytes", "no_expiry_num", "no_expiry_bytes"]
     if engine == "duckdb":
         sums = ", ".join(f"sum({name})::BIGINT AS {name}" for name in numbers)
         summed = duckdb.sql(f"SELECT {', '.join(by)}, {sums} FROM partials GROUP BY ALL").arrow()

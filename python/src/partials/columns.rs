@@ -19,7 +19,8 @@ pub(super) struct Columns {
     at: usize,
     num: usize,
     bytes: usize,
-    expire_num: usize,
+    no_expiry_num: usize,
+    no_expiry_bytes: usize,
     detail: usize,
 }
 
@@ -36,7 +37,8 @@ impl Columns {
             at: place("at")?,
             num: place("num")?,
             bytes: place("bytes")?,
-            expire_num: place("expire_num")?,
+            no_expiry_num: place("no_expiry_num")?,
+            no_expiry_bytes: place("no_expiry_bytes")?,
             detail: place("detail")?,
         })
     }
@@ -64,7 +66,8 @@ impl Columns {
                 at,
                 num: count(column(self.num), row)?,
                 bytes: count(column(self.bytes), row)?,
-                expire_num: count(column(self.expire_num), row)?,
+                no_expiry_num: count(column(self.no_expiry_num), row)?,
+                no_expiry_bytes: count(column(self.no_expiry_bytes), row)?,
                 detail: text(column(self.detail), row)?.map(Cow::Borrowed),
             })?;
         }
