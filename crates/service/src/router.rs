@@ -13,6 +13,7 @@ use crate::api::key_analysis::{self, report};
 use crate::api::{self, background_tasks, backups, downloads, instances, projects, tokens};
 use crate::auth::{self, Caller};
 use crate::config::Permission::{self, Admin, Analyse, Read};
+use crate::server;
 
 /// A method of a path.
 struct Route {
@@ -84,6 +85,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         // Bodies are limited where they are read.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(api::panicked))
+        .layer(from_fn(server::refuse_ambiguous))
         .layer(from_fn(api::finish))
         .with_state(app)
 }

@@ -64,7 +64,7 @@ pub struct Model {
     pub templates: Templates,
     pub(crate) rules: &'static Rules,
     pub(crate) config: Config,
-    allocator: Allocator,
+    pub(super) allocator: Allocator,
     /// Allocation of a request by its length.
     short: Vec<u16>,
     /// Allocation of a string by its length.

@@ -5,8 +5,9 @@ use offkey_rdb::{Packed, Part, Str};
 
 use super::model::Model;
 use super::object::ObjectCost;
-use super::packed::{Repacked, ScoreText};
+use super::packed::Repacked;
 use super::rules::ZsetNode;
+use super::score::{ScoreText, integer_score};
 use super::table::Table;
 use super::{Cost, Encoding, LEN_MAX};
 
@@ -60,8 +61,14 @@ impl ZsetSizer {
             }
             Part::Rows(rows) => self.count += rows,
             Part::Score(score) if self.form == (Form::Members { many: false }) => {
-                let text = ScoreText::new(*score, model.rules.zset.shortest_scores);
-                self.blob.push(&Str::from_bytes(text.as_bytes()));
+                let rules = &model.rules.zset;
+                match integer_score(*score).filter(|_| rules.integer_scores) {
+                    Some(integer) => self.blob.push_int(integer),
+                    None => {
+                        let text = ScoreText::new(*score, rules.shortest_scores);
+                        self.blob.push(&Str::from_bytes(text.as_bytes()));
+                    }
+                }
             }
             Part::ScoreText(score) if self.is_rebuilt() => self.blob.push(score),
             _ => {}
