@@ -7,6 +7,7 @@ use offkey_analysis::memory::{Allocator, Config, Profile};
 
 use crate::credential::{CredentialArgs, TokenArgs};
 use crate::demo::DemoArgs;
+use crate::remote::RemoteArgs;
 use offkey_analysis::{Options, SizeKind};
 
 const EXIT_STATUS: &str = "\
@@ -40,7 +41,8 @@ pub(crate) enum Command {
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct AnalyzeArgs {
     /// RDB files, plain or compressed by gzip, zstd, lz4 or xz; folders of them; `-` for
-    /// stdin. Several are merged into one report
+    /// stdin; redis:// and rediss:// for live servers; s3://, obs://, http:// and https://.
+    /// Several are merged into one report
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -87,6 +89,9 @@ pub(crate) struct AnalyzeArgs {
 
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
 }
 
 /// Lists every key of RDB files.
@@ -97,7 +102,8 @@ pub(crate) struct AnalyzeArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct KeysArgs {
-    /// RDB files, plain or compressed; folders of them; `-` for stdin
+    /// RDB files, plain or compressed; folders of them; `-` for stdin; redis:// and rediss://
+    /// for live servers; s3://, obs://, http:// and https://
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -111,6 +117,9 @@ pub(crate) struct KeysArgs {
 
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
 }
 
 /// Prints the entries of one RDB file with their offsets, for those who debug files.
