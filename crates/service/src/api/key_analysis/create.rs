@@ -14,6 +14,7 @@ use crate::api::scope::InInstance;
 use crate::api::wire::TaskId;
 use crate::api::{Json, body};
 use crate::auth::Caller;
+use crate::store::News;
 use crate::tasks::Subject;
 
 pub(crate) async fn create(
@@ -26,7 +27,7 @@ pub(crate) async fn create(
     if !instance.supports_key_analysis() {
         return Err(ApiError::Unsupported);
     }
-    let settings = chosen.settings.clone();
+    let (priority, settings) = (chosen.priority, chosen.settings.clone());
     let parts = {
         let instance = Arc::clone(&instance);
         spawn_blocking(move || chosen.parts(&instance)).await.map_err(ApiError::internal)??
@@ -36,16 +37,17 @@ pub(crate) async fn create(
     if app.tasks.store.is_busy(instance.id).await? {
         return Err(ApiError::Busy);
     }
-    caller.once(&app)?;
+    caller.once(&app).await?;
     let task_id = Uuid::now_v7();
     let subject = Subject {
         project_id: instance.project.clone(),
         instance_id: instance.id,
         first,
         more: parts.collect(),
+        priority,
         settings,
     };
     app.tasks.store.create(task_id, &subject).await?;
-    app.tasks.added.notify_one();
+    app.tasks.tell(News::Added);
     Ok(Json(TaskId { task_id }))
 }

@@ -11,7 +11,7 @@ use crate::api::query::Query;
 use crate::api::scope::InTask;
 use crate::api::wire::TaskId;
 use crate::auth::Caller;
-use crate::store::Deletion;
+use crate::store::{Deletion, News};
 use crate::tasks;
 
 pub(crate) async fn delete(
@@ -28,12 +28,12 @@ pub(crate) async fn delete(
         Some((task, _)) if task.state == tasks::State::Running && !force => {
             return Err(ApiError::TaskRunning);
         }
-        Some(_) => caller.once(&app)?,
+        Some(_) => caller.once(&app).await?,
     }
     let deletion = store.delete(&instance.project, instance.id, task_id, force).await;
     match deletion? {
         Deletion::Deleted => {
-            app.tasks.deleted.notify_waiters();
+            app.tasks.tell(News::Deleted);
             Ok(Json(TaskId { task_id }))
         }
         Deletion::Running => Err(ApiError::TaskRunning),
