@@ -133,6 +133,13 @@ class Cluster:
             _kill([process.pid, *descendants(process.pid)])
             process.wait()
 
+    def wait_for_executors(self, timeout=120):
+        """Waits until each worker has one."""
+        end = time.monotonic() + timeout
+        while not all(executors(worker.pid) for worker in self.processes[1:]):
+            assert time.monotonic() < end, "a worker got no executor"
+            time.sleep(0.1)
+
     def kill_worker(self):
         """Ends the worker that was started last and its executors, without a warning."""
         worker = self.processes.pop()
