@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pyspark
@@ -77,6 +78,29 @@ def _command(pid):
         return pathlib.Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return ""
+
+
+def in_background(call):
+    """Starts a call; answers a function that waits for what it returns."""
+    outcome = {}
+
+    def run():
+        try:
+            outcome["value"] = call()
+        except BaseException as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def wait():
+        thread.join(300)
+        assert not thread.is_alive(), "the job goes on"
+        if "error" in outcome:
+            raise outcome["error"]
+        return outcome["value"]
+
+    return wait
 
 
 class Stage:

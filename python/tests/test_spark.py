@@ -5,12 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
-from cluster import Cluster, executors, session, stage_with_tasks
-from conftest import analyze, workload
+from cluster import executors, in_background, session, stage_with_tasks
+from conftest import analyze
 
 import offkey
 from offkey.spark import keys, merge, register, report, summaries
@@ -102,44 +100,6 @@ def test_a_damaged_file_ends_a_query_of_keys(spark, fleet):
     assert lenient.count() == analyze([damaged])["total_num"]
 
 
-def slow_fleet(tmp_path_factory):
-    """Files whose reading takes seconds."""
-    folder = tmp_path_factory.mktemp("slow")
-    count = int(os.environ.get("OFFKEY_FLEET_KEYS", "400000"))
-    return [workload(folder / f"{n}.rdb", "distinct", count // 8, n) for n in range(8)]
-
-
-@pytest.fixture(scope="module")
-def slow(tmp_path_factory):
-    files = slow_fleet(tmp_path_factory)
-    # The command line counts prefixes that outgrow its memory twice: with enough there is
-    # nothing to prove.
-    return files, analyze(files, "--memory-limit=2G")
-
-
-def in_background(call):
-    """Starts a call; answers a function that waits for what it returns."""
-    outcome = {}
-
-    def run():
-        try:
-            outcome["value"] = call()
-        except BaseException as error:
-            outcome["error"] = error
-
-    thread = threading.Thread(target=run)
-    thread.start()
-
-    def wait():
-        thread.join(300)
-        assert not thread.is_alive(), "the job goes on"
-        if "error" in outcome:
-            raise outcome["error"]
-        return outcome["value"]
-
-    return wait
-
-
 @pytest.mark.parametrize("stage", ["scan", "reduce"])
 def test_executor_killed(spark, slow, stage):
     files, expected = slow
@@ -161,17 +121,6 @@ def test_few_megabytes_spill(spark, slow):
     found = report(spark, files)
     assert found.to_dict() == expected
     assert found.to_dict()["prefix_exactness"]["counts_exact"]
-
-
-def test_worker_killed_with_its_executor(slow, fleet, tmp_path):
-    files, expected = slow
-    with Cluster(workers=2, folder=tmp_path) as cluster, session(cluster.master) as spark:
-        cluster.wait_for_executors()
-        assert report(spark, fleet).to_dict() == analyze(fleet)
-        wait = in_background(lambda: report(spark, files))
-        stage_with_tasks(spark, 0)
-        cluster.kill_worker()
-        assert wait().to_dict() == expected
 
 
 def test_command_line(fleet, tmp_path):
