@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&args, now_ms),
         Command::Inspect(args) => inspect::run(&args),
         Command::Serve(args) => serve::run(&args.config),
+        Command::CheckConfig(args) => config::check(&args.config),
         Command::Credential(args) => credential::run(&args, now_ms),
         Command::Token(args) => credential::token(&args, now_ms),
         Command::Demo(args) => demo::run(&args, stdout_style()),

@@ -11,8 +11,10 @@
 mod api;
 mod auth;
 mod backups;
+mod check;
 mod config;
 mod ids;
+mod metrics;
 mod router;
 mod secret;
 mod server;
@@ -38,14 +40,15 @@ pub use crate::auth::{
     CredentialError, CredentialStore, Keyring, Listed, NewCredential, Signer, Unsigned, token,
 };
 pub use crate::config::{
-    Config, ConfigError, Credential, Instance, Integers, Limits, Node, Permission, Project, Role,
-    TlsConfig,
+    Config, ConfigError, Credential, Instance, Integers, Limits, LogFormat, Node, Permission,
+    Project, Role, TlsConfig,
 };
 pub use crate::router::routes;
 pub use crate::secret::Secret;
 pub use crate::settings::{AnalysisConfig, Size};
 
 use crate::auth::{Credentials, LinkKey, ReplayGuard, Throttle};
+use crate::metrics::{Metrics, Pulse};
 use crate::store::{Location, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::tls::Tls;
@@ -124,6 +127,16 @@ struct App {
     https: bool,
     /// Changes when the service stops.
     stopping: watch::Receiver<bool>,
+    metrics: Metrics,
+    pulse: Pulse,
+    has_workers: bool,
+}
+
+impl App {
+    /// Whether tasks get done, by whoever is there to do them.
+    fn is_working(&self) -> bool {
+        !self.has_workers || self.pulse.is_alive()
+    }
 }
 
 /// Starts the service: it answers when this returns. Tasks that another process left running
@@ -171,6 +184,9 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         public_url: config.public_url,
         https: tls.is_some(),
         stopping: stopped.clone(),
+        metrics: Metrics::new(),
+        pulse: Pulse::new(),
+        has_workers: config.workers > 0,
     });
     let workers = (0..config.workers)
         .map(|_| tokio::spawn(tasks::work(Arc::clone(&app), stopped.clone())))

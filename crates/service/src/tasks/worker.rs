@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use offkey_analysis::{Cancelled, Report, analyze};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{Outcome, Part, Progress, Task};
@@ -35,8 +36,12 @@ struct Watch {
 /// Runs tasks until `stop` says so; a task that runs then is given back.
 pub(crate) async fn work(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
+        app.pulse.beat();
         match app.tasks.store.claim().await {
-            Ok(Some(task)) => run(&app, &task, &mut stop).await,
+            Ok(Some(task)) => {
+                let span = tracing::info_span!("task", task_id = %task.id);
+                run(&app, &task, &mut stop).instrument(span).await;
+            }
             Ok(None) => tokio::select! {
                 () = app.tasks.added.notified() => {}
                 () = sleep(IDLE) => {}
@@ -52,6 +57,7 @@ pub(crate) async fn work(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 
 async fn run(app: &Arc<App>, task: &Task, stop: &mut watch::Receiver<bool>) {
     tracing::info!(task_id = %task.id, attempt = task.attempt, "analysis starts");
+    let start = Instant::now();
     let watch = Arc::new(Watch::default());
     let mut job = spawn_blocking({
         let (app, task, watch) = (Arc::clone(app), task.clone(), Arc::clone(&watch));
@@ -61,14 +67,17 @@ async fn run(app: &Arc<App>, task: &Task, stop: &mut watch::Receiver<bool>) {
     let result = loop {
         tokio::select! {
             result = &mut job => break result,
-            _ = heartbeat.tick() => match app.tasks.store.renew(task, watch.progress()).await {
+            _ = heartbeat.tick() => {
+                app.pulse.beat();
+                match app.tasks.store.renew(task, watch.progress()).await {
                 Ok(true) => {}
                 Ok(false) => {
                     tracing::warn!(task_id = %task.id, attempt = task.attempt, "task is lost");
                     watch.stop.store(true, Ordering::Relaxed);
                 }
                 Err(error) => tracing::error!(task_id = %task.id, %error, "lease not renewed"),
-            },
+                }
+            }
             () = app.tasks.deleted.notified() => heartbeat.reset_immediately(),
             Ok(()) = stop.changed() => watch.stop.store(true, Ordering::Relaxed),
         }
@@ -82,6 +91,7 @@ async fn run(app: &Arc<App>, task: &Task, stop: &mut watch::Receiver<bool>) {
             progress: watch.progress(),
         },
     };
+    app.metrics.analysed(&outcome, start.elapsed());
     finish(app, task, &outcome, stop).await;
 }
 
