@@ -84,6 +84,9 @@ fn describe(
         Answer::Text(content_type) => {
             (200, json!({"content": {content_type: {"schema": {"type": "string"}}}}))
         }
+        Answer::Events(schema) => {
+            (200, json!({"content": {"text/event-stream": {"schema": schema(written)}}}))
+        }
         Answer::Nothing => (204, json!({})),
     };
     if let Value::Object(members) = &mut answer {

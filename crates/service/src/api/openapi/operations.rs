@@ -7,8 +7,8 @@ use super::reference;
 use crate::api::tokens;
 use crate::api::wire::{
     BackgroundTaskList, BackupList, CopyRequest, CreateRequest, GroupList, InstanceDetail,
-    InstanceList, LinkList, LinksRequest, NodeList, ProjectList, TaskDetail, TaskId, TaskList,
-    TaskNodes,
+    InstanceList, LinkList, LinksRequest, NodeList, ProjectList, TaskChange, TaskDetail, TaskId,
+    TaskList, TaskNodes,
 };
 
 /// One operation, apart from its route.
@@ -33,6 +33,8 @@ pub(super) enum Answer {
     Json(u16, fn(&mut SchemaGenerator) -> Schema),
     /// Of this content type.
     Text(&'static str),
+    /// Server-sent events of this form.
+    Events(fn(&mut SchemaGenerator) -> Schema),
     Nothing,
 }
 
@@ -101,6 +103,19 @@ const fn json<T: schemars::JsonSchema>() -> Answer {
 /// An object of which the document says no more.
 fn object(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({"type": "object"})
+}
+
+/// An event, whose data is JSON in a string.
+fn event(schemas: &mut SchemaGenerator) -> Schema {
+    let change = reference::<TaskChange>(schemas);
+    let data = json!({
+        "type": "string", "contentMediaType": "application/json", "contentSchema": change,
+    });
+    let text = json!({"type": "string"});
+    schemars::json_schema!({
+        "type": "object",
+        "properties": {"event": text, "id": text, "data": data},
+    })
 }
 
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -178,7 +193,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::reading(
         "FollowOfflineKeyAnalysisTask",
         "What becomes of an analysis, as server-sent events.",
-        Answer::Text("text/event-stream"),
+        Answer::Events(event),
     ),
     Operation::reading(
         "ShowOfflineKeyAnalysisReport",
