@@ -118,8 +118,18 @@ def main():
         finally:
             service.terminate()
             service.wait(30)
-        errors = [line for line in log_path.read_text().splitlines() if '"ERROR"' in line]
-        sys.exit("\n".join(errors[:10]) if errors else ended.returncode)
+        lines = [json.loads(line) for line in log_path.read_text().splitlines()]
+        errors = [line for line in lines if line["level"] == "ERROR"]
+        if errors:
+            sys.exit("\n".join(map(str, errors[:10])))
+        done = {
+            line["operation"]
+            for line in lines
+            if line.get("target") == "offkey::audit" and line["status"] < 300
+        }
+        if "CreateOfflineKeyAnalysis" not in done:
+            sys.exit(f"too little has been tried with success: {sorted(done)}")
+        sys.exit(ended.returncode)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ use clap::Args;
 use offkey_analysis::Report;
 use offkey_render::name::Text;
 use offkey_service::{
-    AnalysisConfig, Config, Credential, Instance, Integers, Limits, LogFormat, Node, Permission,
-    Project, Role, Secret, Signer, Unsigned,
+    AnalysisConfig, Config, Credential, Instance, Integers, Isolation, Limits, LogFormat, Node,
+    Permission, Project, Role, Secret, Signer, TaskLimits, Unsigned,
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -159,6 +159,8 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
         keyring: None,
         log_format: LogFormat::default(),
         workers: 1,
+        tasks: TaskLimits::default(),
+        isolation: Isolation::None,
         integers: Integers::default(),
         analysis: AnalysisConfig::default(),
         projects: vec![Project { id: PROJECT_ID.to_owned(), name: "demo".to_owned() }],

@@ -183,6 +183,7 @@ fn third_process_killed_fails_the_task() {
             if shown["started_at"] != started_at {
                 break shown["started_at"].clone();
             }
+            thread::sleep(Duration::from_millis(10));
         };
         demo.kill();
     }
@@ -408,7 +409,7 @@ fn log_is_json_with_one_audit_line_for_each_change() {
     for (line, id) in audit.iter().skip(1).zip([create_id, refuse_id, delete_id]) {
         assert_eq!(line["span"]["request_id"], id);
     }
-    let ended = lines.iter().find(|line| line["message"] == "analysis ends").unwrap();
+    let ended = lines.iter().find(|line| line["message"] == "task ends").unwrap();
     assert_eq!(ended["task_id"], task_id);
 }
 

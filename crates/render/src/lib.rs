@@ -3,10 +3,13 @@
 
 mod csv;
 pub mod figure;
+mod html;
 mod json;
 mod jsonl;
 pub mod name;
+pub mod web;
 
 pub use self::csv::csv;
+pub use self::html::html;
 pub use self::json::json;
 pub use self::jsonl::key_line;

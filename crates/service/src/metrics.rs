@@ -1,7 +1,6 @@
 //! What Prometheus is told. Labels are routes, states and words of ours: never a name of a key,
 //! an id or a path that a client made up.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::text::encode;
@@ -13,13 +12,10 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 
 use crate::store::{Store, StoreError};
-use crate::tasks::{Outcome, State};
+use crate::tasks::{Progress, State};
 
 /// How old the numbers of tasks may be: whoever asks, the database is asked once a second.
 const FRESH: Duration = Duration::from_secs(1);
-
-/// After how long without a sign of a worker none of them works.
-const PULSE_MAX: Duration = Duration::from_secs(60);
 
 /// How many tasks there are in each state, in the order of [`State::ALL`].
 pub(crate) type TaskCounts = [i64; State::ALL.len()];
@@ -38,13 +34,6 @@ pub(crate) struct Metrics {
     tasks: Family<Labels<&'static str, 1>, Gauge>,
     queue_depth: Gauge,
     counted: Mutex<Option<(Instant, TaskCounts)>>,
-}
-
-/// The last sign of life of any worker.
-#[derive(Debug)]
-pub(crate) struct Pulse {
-    start: Instant,
-    beat_ms: AtomicU64,
 }
 
 impl Metrics {
@@ -71,12 +60,12 @@ impl Metrics {
         );
         registry.register(
             "analysis_seconds",
-            "Time of analyses that this process ran to an end",
+            "Time of analyses, or of their parts, that this process ran",
             analysis_seconds.clone(),
         );
         let Self { registry, bytes, keys, tasks, queue_depth, .. } = &mut metrics;
-        registry.register("analysed_bytes", "Bytes read by these analyses", bytes.clone());
-        registry.register("analysed_keys", "Keys read by these analyses", keys.clone());
+        registry.register("analysed_bytes", "Bytes read by them", bytes.clone());
+        registry.register("analysed_keys", "Keys read by them", keys.clone());
         registry.register("tasks", "Tasks in the database, by state", tasks.clone());
         registry.register(
             "queue_depth",
@@ -101,16 +90,11 @@ impl Metrics {
         self.request_seconds.get_or_create(&labels).observe(time.as_secs_f64());
     }
 
-    /// Counts an analysis that has ended.
-    pub(crate) fn analysed(&self, outcome: &Outcome, time: Duration) {
-        let word = match outcome.error {
-            None => State::Success.name(),
-            Some(_) => State::Failed.name(),
-        };
-        let labels = [("outcome", word)];
-        self.analysis_seconds.get_or_create(&labels).observe(time.as_secs_f64());
-        self.bytes.inc_by(outcome.progress.bytes_read);
-        self.keys.inc_by(outcome.progress.key_count);
+    /// Counts a part of an analysis that has ended, in which way.
+    pub(crate) fn analysed(&self, outcome: &'static str, progress: Progress, time: Duration) {
+        self.analysis_seconds.get_or_create(&[("outcome", outcome)]).observe(time.as_secs_f64());
+        self.bytes.inc_by(progress.bytes_read);
+        self.keys.inc_by(progress.key_count);
     }
 
     /// How many tasks there are, not more than a second ago.
@@ -140,37 +124,9 @@ impl Metrics {
     }
 }
 
-impl Pulse {
-    pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), beat_ms: AtomicU64::new(0) }
-    }
-
-    /// A worker is at work, or looks for some.
-    pub(crate) fn beat(&self) {
-        let now_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.beat_ms.store(now_ms, Ordering::Relaxed);
-    }
-
-    /// Whether a worker has shown itself lately.
-    pub(crate) fn is_alive(&self) -> bool {
-        let beat = Duration::from_millis(self.beat_ms.load(Ordering::Relaxed));
-        self.start.elapsed().saturating_sub(beat) < PULSE_MAX
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tasks::Progress;
-
-    #[test]
-    fn pulse_is_lost_after_a_minute() {
-        let start = Instant::now().checked_sub(PULSE_MAX).unwrap();
-        let pulse = Pulse { start, beat_ms: AtomicU64::new(0) };
-        assert!(!pulse.is_alive());
-        pulse.beat();
-        assert!(pulse.is_alive());
-    }
 
     #[test]
     fn numbers_are_told_by_words_of_ours() {
@@ -178,8 +134,7 @@ mod tests {
         metrics.answered("GET", "/v2/{project_id}/instances", 200, Duration::from_millis(3));
         metrics.answered("BREW", "unknown", 404, Duration::from_millis(3));
         let progress = Progress { bytes_read: 70, bytes_total: 70, key_count: 7 };
-        let outcome = Outcome { error: None, report: None, progress };
-        metrics.analysed(&outcome, Duration::from_secs(2));
+        metrics.analysed("success", progress, Duration::from_secs(2));
         let text = metrics.text(&[3, 1, 4, 0]).unwrap();
         for line in [
             "offkey_http_requests_total{method=\"GET\",route=\"/v2/{project_id}/instances\",\

@@ -12,10 +12,11 @@ use crate::App;
 use crate::api::audit::audit;
 use crate::api::key_analysis::{self, report};
 use crate::api::{
-    self, background_tasks, backups, downloads, instances, operations, projects, tokens,
+    self, background_tasks, backups, downloads, health, instances, operations, projects, tokens,
 };
 use crate::auth::{self, Caller};
 use crate::config::Permission::{self, Admin, Analyse, Read};
+use crate::server;
 
 /// A method of a path.
 struct Route {
@@ -124,6 +125,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         // Bodies are limited where they are read.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(api::panicked))
+        .layer(from_fn(server::refuse_ambiguous))
         .layer(from_fn_with_state(Arc::clone(&app), api::finish))
         .with_state(app)
 }
@@ -132,7 +134,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 fn operations() -> Router<Arc<App>> {
     let asked = |handler: MethodRouter<Arc<App>>| handler.fallback(api::method_not_allowed);
     Router::new()
-        .route("/healthz", asked(get(operations::healthy)))
+        .route("/healthz", asked(get(health::show)))
         .route("/readyz", asked(get(operations::ready)))
         .route("/metrics", asked(get(operations::metrics)))
         .route("/openapi.json", asked(get(operations::description)))

@@ -6,6 +6,7 @@ pub(crate) mod backups;
 mod body;
 pub(crate) mod downloads;
 mod error;
+pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod key_analysis;
 mod openapi;
@@ -79,7 +80,7 @@ pub(crate) async fn finish(State(app): State<Arc<App>>, request: Request, next: 
     }
     let (status, time) = (response.status().as_u16(), start.elapsed());
     let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
-    app.metrics.answered(method.as_str(), route, status, time);
+    app.engine.metrics.answered(method.as_str(), route, status, time);
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::info!(%method, path, status, code, micros, "answered"));
     response
