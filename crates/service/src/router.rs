@@ -78,6 +78,7 @@ const ROUTES: &[Route] = routes![
     "GET" task!("/events"), Read, "FollowOfflineKeyAnalysisTask", get(key_analysis::events);
     "GET" task!("/report"), Read, "ShowOfflineKeyAnalysisReport", get(report::json);
     "GET" task!("/report.csv"), Read, "DownloadOfflineKeyAnalysisReportCsv", get(report::csv);
+    "GET" task!("/report.html"), Read, "DownloadOfflineKeyAnalysisReportHtml", get(report::html);
 ];
 
 /// Where tokens are asked for.

@@ -205,4 +205,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "The same for spreadsheets.",
         Answer::Text("text/csv"),
     ),
+    Operation::reading(
+        "DownloadOfflineKeyAnalysisReportHtml",
+        "The same as a page for a browser.",
+        Answer::Text("text/html"),
+    ),
 ];
