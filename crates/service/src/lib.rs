@@ -13,6 +13,7 @@ mod auth;
 mod backups;
 mod config;
 mod ids;
+mod live;
 mod router;
 mod secret;
 mod server;
@@ -41,6 +42,7 @@ pub use crate::config::{
     Config, ConfigError, Credential, Instance, Integers, Limits, Node, Permission, Project, Role,
     TlsConfig,
 };
+pub use crate::live::{Live, Replicas};
 pub use crate::router::routes;
 pub use crate::secret::Secret;
 pub use crate::settings::{AnalysisConfig, Size};
@@ -172,9 +174,13 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         https: tls.is_some(),
         stopping: stopped.clone(),
     });
-    let workers = (0..config.workers)
+    let mut workers: Vec<_> = (0..config.workers)
         .map(|_| tokio::spawn(tasks::work(Arc::clone(&app), stopped.clone())))
         .collect();
+    workers.push(tokio::spawn(
+        backups::Taker::new(store.clone(), app.instances.clone(), Arc::clone(&app.clock))
+            .stay(app.stopping.clone()),
+    ));
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).follow(stopped.clone()));
     }

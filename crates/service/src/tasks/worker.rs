@@ -115,6 +115,7 @@ fn find(app: &App, instance_id: Uuid, part: &Part) -> Result<Backup, String> {
     let Some((instance, node)) = found else {
         return Err(format!("node is no longer configured: {node_id}"));
     };
+    backups::await_taken(&app.tasks.store, *backup_id)?;
     match backups::find(instance, node, *backup_id) {
         Ok(Some(backup)) => Ok(backup),
         Ok(None) => Err(format!("backup is gone: {backup_id}")),
