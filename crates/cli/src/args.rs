@@ -31,6 +31,10 @@ pub(crate) enum Command {
     Keys(KeysArgs),
     Inspect(InspectArgs),
     Serve(ServeArgs),
+    Worker(WorkerArgs),
+    /// Analyses one backup for the service
+    #[command(hide = true)]
+    Child,
     Credential(CredentialArgs),
     Token(TokenArgs),
     Demo(DemoArgs),
@@ -139,6 +143,16 @@ pub(crate) struct InspectArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
     /// Configuration, as offkey.example.toml explains it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// Runs tasks of a service whose database is PostgreSQL, until Ctrl-C or SIGTERM.
+///
+/// Any number of these on any number of machines share the work.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WorkerArgs {
+    /// Configuration, the same as that of offkey serve
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
 }

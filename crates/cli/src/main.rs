@@ -40,6 +40,8 @@ fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&args, now_ms, environment),
         Command::Inspect(args) => inspect::run(&args),
         Command::Serve(args) => serve::run(&args.config),
+        Command::Worker(args) => serve::work(&args.config),
+        Command::Child => serve::child(),
         Command::Credential(args) => credential::run(&args, now_ms),
         Command::Token(args) => credential::token(&args, now_ms),
         Command::Demo(args) => demo::run(&args, stdout_style()),

@@ -12,6 +12,7 @@ mod api;
 mod auth;
 mod backups;
 mod config;
+pub mod fail;
 mod ids;
 mod live;
 mod router;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -45,11 +46,12 @@ pub use crate::config::{
 pub use crate::live::{Live, Replicas};
 pub use crate::router::routes;
 pub use crate::secret::Secret;
-pub use crate::settings::{AnalysisConfig, Size};
+pub use crate::settings::{AnalysisConfig, Size, TaskLimits};
+pub use crate::tasks::{ChildError, Isolation, child};
 
 use crate::auth::{Credentials, LinkKey, ReplayGuard, Throttle};
 use crate::store::{Location, Store, StoreError};
-use crate::tasks::Tasks;
+use crate::tasks::{Engine, Tasks, Works};
 use crate::tls::Tls;
 
 /// How long open requests may take once the service stops.
@@ -64,7 +66,8 @@ pub struct Running {
     addr: SocketAddr,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
-    workers: Vec<JoinHandle<()>>,
+    works: Works,
+    taker: JoinHandle<()>,
     store: Store,
     /// Held for as long as a database in the data folder is used.
     _lock: Option<File>,
@@ -117,7 +120,8 @@ struct App {
     projects: Vec<Project>,
     credentials: Credentials,
     instances: Vec<Arc<Instance>>,
-    tasks: Tasks,
+    tasks: Arc<Tasks>,
+    engine: Arc<Engine>,
     replay: ReplayGuard,
     throttle: Throttle,
     links: LinkKey,
@@ -128,6 +132,14 @@ struct App {
     stopping: watch::Receiver<bool>,
 }
 
+/// A process that runs tasks and answers no requests.
+#[derive(Debug)]
+pub struct Working {
+    stop: watch::Sender<bool>,
+    works: Works,
+    store: Store,
+}
+
 /// Starts the service: it answers when this returns. Tasks that another process left running
 /// when it died are run again.
 ///
@@ -135,17 +147,16 @@ struct App {
 /// The configuration, data folder, database or address cannot be used.
 pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
     config.check().map_err(StartError::Config)?;
-    make_data_dir(&config.data_dir)?;
-    let failed = |error: StoreError| StartError::Store(error.to_string());
-    let location = config.location();
-    let lock = match location {
-        Location::Sqlite(_) => Some(lock(&config.data_dir)?),
-        Location::Postgres(_) => None,
-    };
-    let store = Store::open(&location).await.map_err(failed)?;
-    if lock.is_some() {
-        store.end_leases().await.map_err(failed)?;
-    }
+    let (store, location, lock) = open(&config).await?;
+    let tasks = Arc::new(Tasks::new(store.clone()));
+    let instances: Vec<Arc<Instance>> = config.instances.into_iter().map(Arc::new).collect();
+    let engine = Arc::new(Engine::new(
+        Arc::clone(&tasks),
+        instances.clone(),
+        config.tasks,
+        config.isolation,
+        config.workers,
+    ));
     let links = LinkKey::new(config.keyring.as_ref()).map_err(StartError::Random)?;
     let credentials =
         Credentials::open(&config.data_dir, config.credentials, config.keyring).await?;
@@ -165,8 +176,9 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         analysis: config.analysis,
         projects: config.projects,
         credentials,
-        instances: config.instances.into_iter().map(Arc::new).collect(),
-        tasks: Tasks { store: store.clone(), added: Notify::new(), deleted: Notify::new() },
+        instances,
+        tasks,
+        engine: Arc::clone(&engine),
         replay: ReplayGuard::default(),
         throttle: Throttle::new(&config.limits),
         links,
@@ -174,20 +186,62 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         https: tls.is_some(),
         stopping: stopped.clone(),
     });
-    let mut workers: Vec<_> = (0..config.workers)
-        .map(|_| tokio::spawn(tasks::work(Arc::clone(&app), stopped.clone())))
-        .collect();
-    workers.push(tokio::spawn(
-        backups::Taker::new(store.clone(), app.instances.clone(), Arc::clone(&app.clock))
-            .stay(app.stopping.clone()),
-    ));
+    let works = engine.start(location, &stopped);
+    let taker = backups::Taker::new(store.clone(), app.instances.clone(), Arc::clone(&app.clock));
+    let taker = tokio::spawn(taker.stay(stopped.clone()));
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).follow(stopped.clone()));
     }
     let router = router::router(app);
     let server = tokio::spawn(server::serve(listener, tls, router, config.limits, stopped));
     tracing::info!(%addr, "listening");
-    Ok(Running { addr, stop, server, workers, store, _lock: lock })
+    Ok(Running { addr, stop, server, works, taker, store, _lock: lock })
+}
+
+/// Starts workers on a database that other processes share.
+///
+/// # Errors
+/// The configuration or database cannot be used, or the database is one of a single process.
+pub async fn work(config: Config) -> Result<Working, StartError> {
+    config.check().map_err(StartError::Config)?;
+    if config.database.is_none() {
+        let reason = "a worker of its own needs database = \"postgres://...\"".to_owned();
+        return Err(StartError::Config(reason));
+    }
+    let (store, location, _) = open(&config).await?;
+    let tasks = Arc::new(Tasks::new(store.clone()));
+    let instances = config.instances.into_iter().map(Arc::new).collect();
+    let engine = Engine::new(tasks, instances, config.tasks, config.isolation, config.workers);
+    let (stop, stopped) = watch::channel(false);
+    let works = Arc::new(engine).start(location, &stopped);
+    tracing::info!("working");
+    Ok(Working { stop, works, store })
+}
+
+/// Opens the database, with the lock of one that is in the data folder.
+async fn open(config: &Config) -> Result<(Store, Location, Option<File>), StartError> {
+    make_data_dir(&config.data_dir)?;
+    let failed = |error: StoreError| StartError::Store(error.to_string());
+    let location = config.location();
+    let lock = match location {
+        Location::Sqlite(_) => Some(lock(&config.data_dir)?),
+        Location::Postgres(_) => None,
+    };
+    let store = Store::open(&location).await.map_err(failed)?;
+    if lock.is_some() {
+        store.end_leases().await.map_err(failed)?;
+    }
+    Ok((store, location, lock))
+}
+
+impl Working {
+    /// Stops: gives running tasks back and closes the database.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.works.end().await;
+        self.store.close().await;
+        tracing::info!("stopped");
+    }
 }
 
 impl Running {
@@ -199,12 +253,11 @@ impl Running {
 
     /// Stops: answers open requests, gives running tasks back and closes the database.
     pub async fn stop(self) {
-        let Self { stop, mut server, workers, store, .. } = self;
+        let Self { stop, mut server, works, taker, store, .. } = self;
         stop.send_replace(true);
-        for worker in workers {
-            if let Err(error) = worker.await {
-                tracing::error!(%error, "worker ended badly");
-            }
+        works.end().await;
+        if let Err(error) = taker.await {
+            tracing::error!(%error, "taking of backups ended badly");
         }
         if timeout(STOP_MAX, &mut server).await.is_err() {
             server.abort();

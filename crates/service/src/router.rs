@@ -10,7 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::App;
 use crate::api::key_analysis::{self, report};
-use crate::api::{self, background_tasks, backups, downloads, instances, projects, tokens};
+use crate::api::{self, background_tasks, backups, downloads, health, instances, projects, tokens};
 use crate::auth::{self, Caller};
 use crate::config::Permission::{self, Admin, Analyse, Read};
 use crate::server;
@@ -77,6 +77,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(api::method_not_allowed)
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::authenticate))
         .route("/v3/auth/tokens", post(tokens::create).fallback(api::method_not_allowed))
+        .route("/healthz", get(health::show).fallback(api::method_not_allowed))
         .route(
             "/downloads/{project_id}/{instance_id}/{backup_id}/{file_name}",
             get(downloads::download).fallback(api::method_not_allowed),

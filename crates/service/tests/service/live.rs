@@ -108,6 +108,8 @@ fn backup_is_one_at_a_time_and_never_half_a_file() {
     }
     let service = service(server.port(), |live| live.max_bytes_per_second = Some(200_000));
     let copy = |service: &Service| {
+        // The same request is taken only once.
+        service.clock_ms.fetch_add(1000, Ordering::Relaxed);
         service.call("POST", &backups(""), &json!({"remark": "by hand"}).to_string())
     };
     let answer = copy(&service);
@@ -129,8 +131,6 @@ fn backup_is_one_at_a_time_and_never_half_a_file() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
 
     // A server that breaks off in the middle: the record says so, and nothing is left.
-    sleep(Duration::from_millis(5));
-    service.clock_ms.fetch_add(1000, Ordering::Relaxed);
     let answer = copy(&service);
     let failed_id = answer.body["backup_id"].as_str().unwrap().to_owned();
     with_status(&service, &failed_id, "backuping");

@@ -17,6 +17,7 @@ use crate::api::{Json, body};
 use crate::auth::Caller;
 use crate::backups::record::{Kind, Record};
 use crate::config::Instance;
+use crate::store::News;
 use crate::tasks::{Part, Subject};
 
 pub(crate) async fn create(
@@ -29,7 +30,7 @@ pub(crate) async fn create(
     if !instance.supports_key_analysis() {
         return Err(ApiError::Unsupported);
     }
-    let settings = chosen.settings.clone();
+    let (priority, settings) = (chosen.priority, chosen.settings.clone());
     let new = new_backup(&app, &instance, &chosen).await?;
     let parts = if let Some((part, _)) = &new {
         vec![part.clone()]
@@ -55,6 +56,7 @@ pub(crate) async fn create(
         instance_id: instance.id,
         first,
         more: parts.collect(),
+        priority,
         settings,
     };
     if let Err(error) = app.tasks.store.create(task_id, &subject).await {
@@ -63,7 +65,7 @@ pub(crate) async fn create(
         }
         return Err(error.into());
     }
-    app.tasks.added.notify_one();
+    app.tasks.tell(News::Added);
     Ok(Json(TaskId { task_id }))
 }
 
