@@ -103,10 +103,11 @@ fn backup_is_one_at_a_time_and_never_half_a_file() {
     let mut client = server.client();
     client.run(&[b"AUTH", PASSWORD.as_bytes()]);
     client.run(&[b"CONFIG", b"SET", b"rdbcompression", b"no"]);
-    for n in 0..4 {
-        client.run(&[b"SET", format!("big:{n}").as_bytes(), &[b'x'; 100_000]]);
+    // Far more than the system's buffers hold, so that a server can break off in the middle.
+    for n in 0..24 {
+        client.run(&[b"SET", format!("big:{n}").as_bytes(), &vec![b'x'; 1_000_000]]);
     }
-    let service = service(server.port(), |live| live.max_bytes_per_second = Some(200_000));
+    let service = service(server.port(), |live| live.max_bytes_per_second = Some(8_000_000));
     let copy = |service: &Service| {
         // The same request is taken only once.
         service.clock_ms.fetch_add(1000, Ordering::Relaxed);
