@@ -93,7 +93,7 @@ pub(crate) async fn copy(
         return Err(ApiError::NotRunning);
     }
     sign_of_life(&instance, nodes.iter().map(|node| node.id.clone()).collect()).await?;
-    caller.once(&app)?;
+    caller.once(&app).await?;
     let record = Record::new(&instance, &nodes, Kind::Manual, remark, (app.clock)());
     match app.tasks.store.add_backup(&record).await? {
         true => Ok(Json(BackupId { backup_id: record.id })),
@@ -137,7 +137,7 @@ pub(crate) async fn delete(
     if record.as_ref().is_some_and(is_active) {
         return Err(ApiError::Backuping);
     }
-    caller.once(&app)?;
+    caller.once(&app).await?;
     let removed = spawn_blocking(move || files.iter().try_for_each(remove)).await;
     removed
         .map_err(ApiError::internal)?

@@ -43,7 +43,7 @@ pub(crate) async fn create(
     if app.tasks.store.is_busy(instance.id).await? {
         return Err(ApiError::Busy);
     }
-    caller.once(&app)?;
+    caller.once(&app).await?;
     let new = new.map(|(_, record)| record);
     if let Some(record) = &new
         && !app.tasks.store.add_backup(record).await?
