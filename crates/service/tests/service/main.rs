@@ -14,6 +14,7 @@ mod events;
 mod integers;
 mod live;
 mod malformed;
+mod operations;
 mod tasks;
 mod tls;
 mod tokens;

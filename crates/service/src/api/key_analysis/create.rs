@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::response::IntoResponse;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use crate::App;
+use crate::api::audit::Made;
 use crate::api::backups;
 use crate::api::error::ApiError;
 use crate::api::key_analysis::chosen::{Chosen, part};
@@ -25,7 +28,7 @@ pub(crate) async fn create(
     caller: Caller,
     InInstance(instance): InInstance,
     body: Bytes,
-) -> Result<Json<TaskId>, ApiError> {
+) -> Result<impl IntoResponse, ApiError> {
     let chosen = Chosen::parse(body::object(&body)?, &app.analysis)?;
     if !instance.supports_key_analysis() {
         return Err(ApiError::Unsupported);
@@ -66,7 +69,7 @@ pub(crate) async fn create(
         return Err(error.into());
     }
     app.tasks.tell(News::Added);
-    Ok(Json(TaskId { task_id }))
+    Ok((Extension(Made(task_id)), Json(TaskId { task_id })))
 }
 
 /// The backup that has to be taken for an analysis, if it needs a new one.
