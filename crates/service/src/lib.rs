@@ -12,6 +12,7 @@ mod api;
 mod auth;
 mod backups;
 mod config;
+mod console;
 mod ids;
 mod router;
 mod secret;

@@ -13,6 +13,7 @@ use crate::api::key_analysis::{self, report};
 use crate::api::{self, background_tasks, backups, downloads, instances, projects, tokens};
 use crate::auth::{self, Caller};
 use crate::config::Permission::{self, Admin, Analyse, Read};
+use crate::console;
 
 /// A method of a path.
 struct Route {
@@ -56,6 +57,7 @@ const ROUTES: &[Route] = routes![
     "GET" instance!("/offline/key-analysis/{task_id}/events"), Read, get(key_analysis::events);
     "GET" instance!("/offline/key-analysis/{task_id}/report"), Read, get(report::json);
     "GET" instance!("/offline/key-analysis/{task_id}/report.csv"), Read, get(report::csv);
+    "GET" instance!("/offline/key-analysis/{task_id}/report.html"), Read, get(report::html);
 ];
 
 /// Method, path and needed permission of every route that takes a signature or a token.
@@ -79,6 +81,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(
             "/downloads/{project_id}/{instance_id}/{backup_id}/{file_name}",
             get(downloads::download).fallback(api::method_not_allowed),
+        )
+        .route("/", get(console::page).fallback(api::method_not_allowed))
+        .route("/console/{*path}", get(console::file).fallback(api::method_not_allowed))
+        .route(
+            "/console/session",
+            get(console::session::show)
+                .post(console::session::begin)
+                .delete(console::session::end)
+                .fallback(api::method_not_allowed),
         )
         .fallback(api::unknown_path)
         // Bodies are limited where they are read.
