@@ -1,5 +1,5 @@
 //! Keys that were read and are still to be observed: many at a time, since compressed strings
-//! are checked faster so.
+//! are checked faster so and another thread can observe them.
 
 use offkey_rdb::{Damage, Key, ObjectType, ValueEnd};
 
@@ -19,18 +19,36 @@ pub(crate) struct Row {
     name_end: usize,
 }
 
+/// What stands in the file, in its order.
+#[derive(Debug)]
+pub(crate) enum Event<'b> {
+    Key(&'b Row, &'b [u8], Option<Damage>),
+    Mark(Mark),
+}
+
+/// What stands between keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// The keys that follow are of another database.
+    NextDb,
+    /// The keys that follow are of another slot.
+    NextSlot,
+}
+
 /// Keys in the order of the file.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     rows: Vec<Row>,
     names: Vec<u8>,
-    /// Damage of some of them, in the same order.
+    /// Marks and the number of keys before them.
+    marks: Vec<(usize, Mark)>,
+    /// Damage of some of the keys, in the same order.
     damage: Vec<(u64, Damage)>,
 }
 
 impl Batch {
-    /// Keys of a batch.
-    const ROWS_MAX: usize = 512;
+    /// Keys of a batch, and its marks.
+    const COUNT_MAX: usize = 1024;
     /// Bytes of names from which on a batch is full.
     const NAMES_LEN_MAX: usize = 64 << 10;
 
@@ -51,8 +69,13 @@ impl Batch {
         });
     }
 
+    pub(crate) fn mark(&mut self, mark: Mark) {
+        self.marks.push((self.rows.len(), mark));
+    }
+
     pub(crate) fn is_full(&self) -> bool {
-        self.rows.len() >= Self::ROWS_MAX || self.names.len() >= Self::NAMES_LEN_MAX
+        self.rows.len() + self.marks.len() >= Self::COUNT_MAX
+            || self.names.len() >= Self::NAMES_LEN_MAX
     }
 
     /// Adds damage that was found after the values were read.
@@ -65,26 +88,27 @@ impl Batch {
         }
     }
 
-    /// Hands each key with its name and damage to `each` until that says false.
-    pub(crate) fn rows(
-        &mut self,
-        mut each: impl FnMut(&Row, &[u8], Option<Damage>) -> bool,
-    ) -> bool {
+    /// Hands all to `each`, until that says false, and is empty then.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(Event<'_>) -> bool) -> bool {
         let mut damage = self.damage.drain(..).peekable();
-        let mut name_start = 0;
-        let goes_on = self.rows.iter().all(|row| {
+        let mut marks = self.marks.drain(..).peekable();
+        let (mut name_start, mut goes_on) = (0, true);
+        for (at, row) in self.rows.iter().enumerate() {
+            while let Some((_, mark)) = marks.next_if(|(before, _)| *before <= at) {
+                goes_on &= each(Event::Mark(mark));
+            }
             let name = self.names.get(name_start..row.name_end).unwrap_or_default();
             name_start = row.name_end;
             let damage = damage.next_if(|(number, _)| *number == row.number);
-            each(row, name, damage.map(|(_, damage)| damage))
-        });
+            goes_on &= each(Event::Key(row, name, damage.map(|(_, damage)| damage)));
+            if !goes_on {
+                break;
+            }
+        }
+        goes_on = goes_on && marks.all(|(_, mark)| each(Event::Mark(mark)));
         drop(damage);
-        goes_on
-    }
-
-    pub(crate) fn clear(&mut self) {
         self.rows.clear();
         self.names.clear();
-        self.damage.clear();
+        goes_on
     }
 }

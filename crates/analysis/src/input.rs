@@ -3,20 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use offkey_rdb::{Blocks, Checksum, Damage, Entry, Error, Key, Part, RdbType, Reader, Visit};
+use offkey_rdb::{Blocks, Checksum, Error, RdbType, Reader};
 
-use crate::batch::{Batch, Row};
+use crate::batch::Batch;
 use crate::facts::KeyFacts;
-use crate::memory::{Model, Profile, Sizer, Sizes, Templates};
+use crate::flow::{Keys, Sink, Step, apart, step};
+use crate::memory::{Model, Profile, Sizer, Templates};
 use crate::run::Poll;
 use crate::source::{self, Input, Meter, Source, SourceError};
 use crate::tally::Tally;
-use crate::{ChecksumState, DamagedKey, InputInfo, Options, SizeKind, Stopped};
-
-/// Bytes of a damaged key's name that are kept.
-const DAMAGED_NAME_LEN_MAX: usize = 256;
+use crate::{ChecksumState, DamagedKey, InputInfo, Options, Stopped};
 
 /// Takes what an input holds.
 pub(crate) trait Observe {
@@ -28,7 +24,7 @@ pub(crate) trait Observe {
 
 /// Why an input was not read to its end.
 #[derive(Debug, thiserror::Error)]
-enum Stop {
+pub(crate) enum Stop {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
@@ -122,33 +118,7 @@ impl Drop for Unwanted {
     }
 }
 
-/// What of a file concerns keys and databases.
-enum Step {
-    SelectDb,
-    Slot,
-    Template { id: u64 },
-    Key(Key),
-    End(Checksum),
-}
-
-/// Reads on to the next step, noting what the file says of its server.
-fn step<B: Blocks>(reader: &mut Reader<B>, info: &mut InputInfo) -> Result<Step, Error> {
-    loop {
-        match reader.next_entry()? {
-            Entry::Aux { name, value } => info.note_aux(name, value),
-            Entry::SelectDb(_) => return Ok(Step::SelectDb),
-            Entry::SlotInfo { .. } => return Ok(Step::Slot),
-            Entry::HashTemplate { id, .. } => return Ok(Step::Template { id }),
-            Entry::Key(key) => return Ok(Step::Key(key)),
-            Entry::End(checksum) => return Ok(Step::End(checksum)),
-            Entry::Function { len } => info.functions_len += len,
-            // Sizes are counted, not believed.
-            Entry::ResizeDb { .. } | Entry::ModuleAux { .. } | Entry::SlotImport => {}
-        }
-    }
-}
-
-fn entries<B: Blocks>(
+fn entries<B: Blocks + Send>(
     reader: &mut Reader<B>,
     input: &Input,
     options: &Options,
@@ -164,135 +134,26 @@ fn entries<B: Blocks>(
     if matches!(next, Step::Template { .. }) {
         model.templates = count_templates(input, options, model.templates)?;
     }
-    let mut keys = Keys {
-        sizer: Sizer::new(&model),
-        batch: Batch::default(),
-        sink: Sink {
-            model: &model,
-            tally: Tally::default(),
-            options,
-            file: info.file.clone(),
-            // A key that expires at the very second of the save is still alive.
-            written_at_ms: info.created_at_ms.unwrap_or(options.now_ms),
-            bytes: 0,
-            observer,
-        },
+    let mut sink = Sink {
+        model: &model,
+        tally: Tally::default(),
+        options,
+        file: info.file.clone(),
+        // A key that expires at the very second of the save is still alive.
+        written_at_ms: info.created_at_ms.unwrap_or(options.now_ms),
+        bytes: 0,
+        observer,
     };
-    let read = keys.read(reader, next, poll, info);
-    // What was read before an error counts.
-    let observed = keys.observe(reader);
-    info.bytes = keys.sink.bytes;
-    let checksum = observed.and(read)?;
-    info.overhead = keys.sink.tally.finish(&model, info.functions_len);
+    let keys = Keys { sizer: Sizer::new(&model), batch: Batch::default(), reader };
+    let read = if options.threads == Some(1) {
+        keys.read(next, poll, info, &mut |mut batch| sink.take(&mut batch).then_some(batch))
+    } else {
+        apart(&mut sink, |deliver| keys.read(next, poll, info, deliver))
+    };
+    info.bytes = sink.bytes;
+    let checksum = read?;
+    info.overhead = sink.tally.finish(&model, info.functions_len);
     Ok(checksum)
-}
-
-/// Reads keys and has them observed.
-struct Keys<'k, 'm, O> {
-    sizer: Sizer<'m>,
-    batch: Batch,
-    sink: Sink<'k, O>,
-}
-
-impl<O: Observe> Keys<'_, '_, O> {
-    fn read<B: Blocks>(
-        &mut self,
-        reader: &mut Reader<B>,
-        mut next: Step,
-        poll: &mut Poll<'_>,
-        info: &mut InputInfo,
-    ) -> Result<Checksum, Stop> {
-        loop {
-            match next {
-                Step::SelectDb => {
-                    self.observe(reader)?;
-                    self.sink.tally.next_db(self.sink.model);
-                }
-                Step::Slot => {
-                    self.observe(reader)?;
-                    self.sink.tally.next_slot();
-                }
-                Step::Template { .. } => {
-                    reader.value(&mut offkey_rdb::Skip)?;
-                }
-                Step::Key(key) => {
-                    self.sizer.begin(&key);
-                    let sizer = &mut self.sizer;
-                    let end = reader.value_unchecked(&mut Polled { sizer, poll })?;
-                    let is_whole = end.damage.is_none();
-                    let sizes = is_whole.then(|| self.sizer.finish(end.serialized_len));
-                    self.batch.push(key, reader.key(), end, sizes);
-                    if self.batch.is_full() {
-                        self.observe(reader)?;
-                    }
-                    poll.count_key();
-                }
-                Step::End(checksum) => return Ok(checksum),
-            }
-            next = step(reader, info)?;
-        }
-    }
-
-    /// Has the keys at hand observed.
-    fn observe<B: Blocks>(&mut self, reader: &mut Reader<B>) -> Result<(), Stop> {
-        self.batch.add_late(reader.late_damage());
-        let goes_on = self.batch.rows(|row, name, damage| self.sink.take(row, name, damage));
-        self.batch.clear();
-        if goes_on { Ok(()) } else { Err(Stop::Enough) }
-    }
-}
-
-/// Where the keys of an input go.
-struct Sink<'k, O> {
-    model: &'k Model,
-    tally: Tally,
-    options: &'k Options,
-    file: String,
-    written_at_ms: i64,
-    /// Memory of the keys so far.
-    bytes: u64,
-    observer: &'k mut O,
-}
-
-impl<O: Observe> Sink<'_, O> {
-    /// Takes a key; false ends the reading.
-    #[inline]
-    fn take(&mut self, row: &Row, name: &[u8], damage: Option<Damage>) -> bool {
-        let (Some(sizes), None) = (&row.sizes, &damage) else {
-            self.observer.damaged(damaged(&self.file, row, name, damage));
-            return true;
-        };
-        self.tally.key(&row.key);
-        let facts = self.facts(row, sizes, name);
-        self.bytes = self.bytes.saturating_add(facts.bytes);
-        self.observer.key(&facts)
-    }
-
-    #[inline]
-    fn facts<'a>(&self, row: &Row, sizes: &Sizes, name: &'a [u8]) -> KeyFacts<'a> {
-        let key = &row.key;
-        KeyFacts {
-            db: key.db,
-            key: name,
-            key_len: key.key_len,
-            object_type: row.object_type,
-            encoding: sizes.encoding,
-            num_of_elem: sizes.num_of_elem,
-            bytes: sizes.bytes,
-            memory_usage: sizes.memory_usage,
-            serialized_bytes: row.serialized_bytes,
-            expire_at_ms: key.expire_at_ms,
-            expires_in_ms: key.expire_at_ms.map(|at| at.saturating_sub(self.written_at_ms)),
-            idle_seconds: key.idle_seconds,
-            freq: key.freq,
-            slot: key.slot,
-            size: match self.options.size {
-                SizeKind::Bytes => sizes.bytes,
-                SizeKind::MemoryUsage => sizes.memory_usage.unwrap_or(sizes.bytes),
-                SizeKind::Serialized => row.serialized_bytes,
-            },
-        }
-    }
 }
 
 /// Counts the keys of each hash template in a pass of its own; of an input that cannot be
@@ -369,23 +230,6 @@ fn note_checksum(checksum: Checksum, info: &mut InputInfo) {
     };
 }
 
-#[cold]
-fn damaged(file: &str, row: &Row, name: &[u8], damage: Option<Damage>) -> DamagedKey {
-    let name = name.get(..DAMAGED_NAME_LEN_MAX).unwrap_or(name);
-    let text = std::str::from_utf8(name).ok();
-    let Damage { at, reason } = damage.unwrap_or(Damage { at: row.key.at, reason: String::new() });
-    DamagedKey {
-        file: file.to_owned(),
-        db: row.key.db,
-        key: String::from_utf8_lossy(name).into_owned(),
-        key_base64: text.is_none().then(|| BASE64.encode(name)),
-        r#type: row.object_type.to_string(),
-        offset: at,
-        reason,
-        serialized_bytes: row.serialized_bytes,
-    }
-}
-
 /// Counts what an observer is given.
 struct Counted<'o, O> {
     observer: &'o mut O,
@@ -403,26 +247,6 @@ impl<O: Observe> Observe for Counted<'_, O> {
     fn damaged(&mut self, damaged: DamagedKey) {
         self.damaged_count += 1;
         self.observer.damaged(damaged);
-    }
-}
-
-/// Hands parts to the sizer and looks at the clock now and then, since one value can take
-/// long.
-struct Polled<'a, 'm, 'p> {
-    sizer: &'a mut Sizer<'m>,
-    poll: &'a mut Poll<'p>,
-}
-
-impl Visit for Polled<'_, '_, '_> {
-    #[inline]
-    fn part(&mut self, part: Part<'_>) {
-        self.sizer.part(part);
-        self.poll.count_part();
-    }
-
-    #[inline]
-    fn wants_items(&self) -> bool {
-        self.sizer.wants_items()
     }
 }
 
@@ -461,7 +285,7 @@ impl InputInfo {
         }
     }
 
-    fn note_aux(&mut self, name: &[u8], value: &[u8]) {
+    pub(crate) fn note_aux(&mut self, name: &[u8], value: &[u8]) {
         let text = || String::from_utf8_lossy(value).into_owned();
         let number = || text().parse::<u64>().ok();
         match name {

@@ -4,6 +4,7 @@
 mod aggregate;
 mod batch;
 mod facts;
+mod flow;
 mod input;
 pub mod memory;
 mod options;

@@ -9,15 +9,22 @@ use crate::Outcome;
 use crate::args::{AnalyzeArgs, ReportFormat};
 use crate::output::Output;
 use crate::progress::Bar;
+use crate::remote::Environment;
 use crate::render::{self, Style};
 
 /// Most damaged keys that stderr names.
 const DAMAGED_SHOWN_MAX: usize = 20;
 
-pub(crate) fn run(args: &AnalyzeArgs, now_ms: i64, stdout: Style) -> anyhow::Result<Outcome> {
+pub(crate) fn run(
+    args: &AnalyzeArgs,
+    now_ms: i64,
+    stdout: Style,
+    env: Environment,
+) -> anyhow::Result<Outcome> {
     let mut output = Output::open(args.output.as_deref())?;
+    let inputs = args.remote.inputs(&args.files, env)?;
     let bar = Bar::new(&args.files, args.reading.quiet);
-    let report = offkey_analysis::analyze(&args.files, &args.options(now_ms), &bar);
+    let report = offkey_analysis::analyze(&inputs.all, &args.options(now_ms), &bar);
     bar.finish();
     let report = report?;
 
@@ -35,7 +42,12 @@ pub(crate) fn run(args: &AnalyzeArgs, now_ms: i64, stdout: Style) -> anyhow::Res
         tell_input(input, args.reading.quiet);
     }
     tell_damaged(&report.damaged, report.damaged_num);
-    Ok(if report.complete { Outcome::Complete } else { Outcome::Incomplete })
+    let unkept = inputs.persist(report.inputs.iter());
+    for error in &unkept {
+        eprintln!("offkey: {}", Text(error));
+    }
+    let is_complete = report.complete && unkept.is_empty();
+    Ok(if is_complete { Outcome::Complete } else { Outcome::Incomplete })
 }
 
 fn format(args: &AnalyzeArgs, on_terminal: bool) -> ReportFormat {

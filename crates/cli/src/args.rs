@@ -7,6 +7,7 @@ use offkey_analysis::memory::{Allocator, Config, Profile};
 
 use crate::credential::{CredentialArgs, TokenArgs};
 use crate::demo::DemoArgs;
+use crate::remote::RemoteArgs;
 use offkey_analysis::{Options, SizeKind};
 
 const EXIT_STATUS: &str = "\
@@ -30,6 +31,10 @@ pub(crate) enum Command {
     Keys(KeysArgs),
     Inspect(InspectArgs),
     Serve(ServeArgs),
+    Worker(WorkerArgs),
+    /// Analyses one backup for the service
+    #[command(hide = true)]
+    Child,
     Credential(CredentialArgs),
     Token(TokenArgs),
     Demo(DemoArgs),
@@ -40,7 +45,8 @@ pub(crate) enum Command {
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct AnalyzeArgs {
     /// RDB files, plain or compressed by gzip, zstd, lz4 or xz; folders of them; `-` for
-    /// stdin. Several are merged into one report
+    /// stdin; redis:// and rediss:// for live servers; s3://, obs://, http:// and https://.
+    /// Several are merged into one report
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -87,6 +93,9 @@ pub(crate) struct AnalyzeArgs {
 
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
 }
 
 /// Lists every key of RDB files.
@@ -97,7 +106,8 @@ pub(crate) struct AnalyzeArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct KeysArgs {
-    /// RDB files, plain or compressed; folders of them; `-` for stdin
+    /// RDB files, plain or compressed; folders of them; `-` for stdin; redis:// and rediss://
+    /// for live servers; s3://, obs://, http:// and https://
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -111,6 +121,9 @@ pub(crate) struct KeysArgs {
 
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
 }
 
 /// Prints the entries of one RDB file with their offsets, for those who debug files.
@@ -130,6 +143,16 @@ pub(crate) struct InspectArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
     /// Configuration, as offkey.example.toml explains it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// Runs tasks of a service whose database is PostgreSQL, until Ctrl-C or SIGTERM.
+///
+/// Any number of these on any number of machines share the work.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WorkerArgs {
+    /// Configuration, the same as that of offkey serve
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
 }

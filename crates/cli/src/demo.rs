@@ -12,8 +12,8 @@ use clap::Args;
 use offkey_analysis::Report;
 use offkey_render::name::Text;
 use offkey_service::{
-    AnalysisConfig, Config, Credential, Instance, Integers, Limits, Node, Permission, Project,
-    Role, Secret, Signer, Unsigned,
+    AnalysisConfig, Config, Credential, Instance, Integers, Isolation, Limits, Node, Permission,
+    Project, Role, Secret, Signer, TaskLimits, Unsigned,
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -161,6 +161,8 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
         credential_key_file: None,
         keyring: None,
         workers: 1,
+        tasks: TaskLimits::default(),
+        isolation: Isolation::None,
         integers: Integers::default(),
         analysis: AnalysisConfig::default(),
         projects: vec![Project { id: PROJECT_ID.to_owned(), name: "demo".to_owned() }],

@@ -3,22 +3,25 @@
 use std::ops::ControlFlow;
 
 use offkey_analysis::KeysEnd;
+use offkey_render::name::Text;
 
 use crate::Outcome;
 use crate::analyze::{tell_damaged, tell_input};
 use crate::args::{KeysArgs, KeysFormat};
 use crate::output::Output;
+use crate::remote::Environment;
 
 /// Bytes of lines gathered before they are written.
 const BATCH_LEN: usize = 1 << 18;
 
-pub(crate) fn run(args: &KeysArgs, now_ms: i64) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &KeysArgs, now_ms: i64, env: Environment) -> anyhow::Result<Outcome> {
     let KeysFormat::Jsonl = args.format;
     let options = args.reading.options(now_ms);
     let mut lines = Lines::new(Output::open(args.output.as_deref())?);
     let mut outcome = Outcome::Complete;
-    for file in &args.files {
-        let ends = offkey_analysis::keys(file.clone(), &options, &mut |facts| {
+    let inputs = args.remote.inputs(&args.files, env)?;
+    for input in &inputs.all {
+        let ends = offkey_analysis::keys(input.clone(), &options, &mut |facts| {
             offkey_render::key_line(&mut lines.batch, facts);
             if lines.batch.len() < BATCH_LEN { ControlFlow::Continue(()) } else { lines.flush() }
         });
@@ -31,6 +34,10 @@ pub(crate) fn run(args: &KeysArgs, now_ms: i64) -> anyhow::Result<Outcome> {
             if !input.complete {
                 outcome = Outcome::Incomplete;
             }
+        }
+        for error in inputs.persist(ends.iter().map(|end| &end.input)) {
+            eprintln!("offkey: {}", Text(&error));
+            outcome = Outcome::Incomplete;
         }
     }
     if lines.finish()? { Ok(outcome) } else { Ok(Outcome::Complete) }

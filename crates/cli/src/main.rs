@@ -11,6 +11,7 @@ mod interrupt;
 mod keys;
 mod output;
 mod progress;
+mod remote;
 mod render;
 mod serve;
 
@@ -35,10 +36,12 @@ pub(crate) enum Outcome {
 fn main() -> ExitCode {
     let now_ms = now_ms();
     let outcome = match Args::parse().command {
-        Command::Analyze(args) => analyze::run(&args, now_ms, stdout_style()),
-        Command::Keys(args) => keys::run(&args, now_ms),
+        Command::Analyze(args) => analyze::run(&args, now_ms, stdout_style(), environment),
+        Command::Keys(args) => keys::run(&args, now_ms, environment),
         Command::Inspect(args) => inspect::run(&args),
         Command::Serve(args) => serve::run(&args.config),
+        Command::Worker(args) => serve::work(&args.config),
+        Command::Child => serve::child(),
         Command::Credential(args) => credential::run(&args, now_ms),
         Command::Token(args) => credential::token(&args, now_ms),
         Command::Demo(args) => demo::run(&args, stdout_style()),
@@ -57,6 +60,11 @@ fn main() -> ExitCode {
 fn now_ms() -> i64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A variable of the environment, if it says something.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// What stdout can show; `NO_COLOR` is the custom of <https://no-color.org>.

@@ -5,12 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use offkey_service::{Config, Running};
+use offkey_service::{Config, Isolation, Running};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::Outcome;
+
+/// A fail point for tests, as `offkey_service::fail` explains them.
+const FAIL_POINT: &str = "OFFKEY_FAIL_POINT";
 
 /// Ctrl-C and SIGTERM, which end the process in its own way from [`Told::listen`] on.
 pub(crate) struct Told {
@@ -31,8 +34,49 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
     })
 }
 
+/// `offkey worker`: runs tasks until it is told to stop.
+pub(crate) fn work(config: &Path) -> anyhow::Result<Outcome> {
+    let config = Config { isolation: isolation()?, ..crate::config::load(config)? };
+    log(LevelFilter::INFO);
+    arm()?;
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut told = Told::listen()?;
+        let working = offkey_service::work(config).await?;
+        told.wait().await;
+        working.stop().await;
+        Ok(Outcome::Complete)
+    })
+}
+
+/// `offkey child`: analyses one backup for the worker that started it.
+pub(crate) fn child() -> anyhow::Result<Outcome> {
+    offkey_service::child(std::io::stdin(), std::io::stdout())?;
+    Ok(Outcome::Complete)
+}
+
+/// This very program for analyses, even if another has taken its name meanwhile.
+fn isolation() -> anyhow::Result<Isolation> {
+    let running = Path::new("/proc/self/exe");
+    let program = match running.exists() {
+        true => running.to_owned(),
+        false => std::env::current_exe().context("cannot find this program")?,
+    };
+    Ok(Isolation::Process(program))
+}
+
+/// Arms the fail point that a test asks for.
+fn arm() -> anyhow::Result<()> {
+    match std::env::var(FAIL_POINT) {
+        Ok(point) => offkey_service::fail::arm(&point).map_err(anyhow::Error::msg),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Starts the service on this machine's clock.
 pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
+    arm()?;
+    let config = Config { isolation: isolation()?, ..config };
     Ok(offkey_service::start(config, Arc::new(crate::now_ms)).await?)
 }
 

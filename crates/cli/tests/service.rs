@@ -183,6 +183,7 @@ fn third_process_killed_fails_the_task() {
             if shown["started_at"] != started_at {
                 break shown["started_at"].clone();
             }
+            thread::sleep(Duration::from_millis(10));
         };
         demo.kill();
     }

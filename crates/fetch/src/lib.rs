@@ -2,12 +2,14 @@
 //!
 //! A live server is asked for its data as a replica would ask ([`LiveNode`]); which servers
 //! there are is found out by [`discover`]. Both are blocking, since the analysis reads
-//! while the bytes arrive.
+//! while the bytes arrive. Files in object stores and behind URLs are read in parts and
+//! resumed after a fault ([`Object`]).
 #![warn(missing_docs)]
 
 mod error;
 mod gate;
 mod networks;
+mod objects;
 mod redis;
 mod secret;
 mod topology;
@@ -15,6 +17,7 @@ mod topology;
 pub use error::{Error, ErrorKind};
 pub use gate::Gate;
 pub use networks::{NetworkError, Networks};
+pub use objects::{Bucket, Listed, Object, ObjectOptions, ObjectUrl, ObjectUrlError, Store};
 pub use redis::{Access, Address, LiveNode, RedisUrl, Taking, Timeouts, Tls, UrlError};
 pub use secret::Secret;
 pub use topology::{Found, Group, Node, Preference, Role, Slots, Topology, discover};

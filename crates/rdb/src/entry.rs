@@ -333,6 +333,26 @@ pub trait Visit {
     /// Takes the next part.
     fn part(&mut self, part: Part<'_>);
 
+    /// Takes a [`Part::Member`] of a set.
+    #[inline]
+    fn member(&mut self, member: Str<'_>) {
+        self.part(Part::Member(member));
+    }
+
+    /// Takes a [`Part::Member`] of a sorted set and its [`Part::Score`].
+    #[inline]
+    fn scored(&mut self, member: Str<'_>, score: f64) {
+        self.part(Part::Member(member));
+        self.part(Part::Score(score));
+    }
+
+    /// Takes a [`Part::Field`] of a hash and its [`Part::Value`].
+    #[inline]
+    fn pair(&mut self, field: Str<'_>, value: Str<'_>) {
+        self.part(Part::Field(field));
+        self.part(Part::Value(value));
+    }
+
     /// Tells, after [`Part::Packed`], whether the blob's items are wanted one by one. If
     /// not, the blob is checked all the same and [`Part::Rows`] tells how many there were.
     fn wants_items(&self) -> bool {
@@ -346,6 +366,12 @@ pub struct Skip;
 
 impl Visit for Skip {
     fn part(&mut self, _: Part<'_>) {}
+
+    fn member(&mut self, _: Str<'_>) {}
+
+    fn scored(&mut self, _: Str<'_>, _: f64) {}
+
+    fn pair(&mut self, _: Str<'_>, _: Str<'_>) {}
 
     fn wants_items(&self) -> bool {
         false

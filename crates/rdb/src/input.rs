@@ -34,7 +34,7 @@ pub(crate) struct Input<B> {
     /// Damage found in them, with the numbers of their values; one for each value.
     late: Vec<(u64, Damage)>,
     /// Room for a short string that is compressed in the file.
-    pub(crate) short: [u8; 64],
+    pub(crate) short: Vec<u8>,
 }
 
 /// A compressed string that is still to be checked.
@@ -67,7 +67,7 @@ impl<B: Blocks> Input<B> {
             unchecked: Vec::new(),
             payloads: Vec::new(),
             late: Vec::new(),
-            short: [0; 64],
+            short: Vec::new(),
         }
     }
 

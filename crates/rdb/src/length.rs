@@ -15,6 +15,8 @@
 //! `03 66 6f 6f` is "foo", `c1 39 30` is "12345", and `c3 05 0a 00 61 e0 00 00`
 //! is ten times "a": the literal `00 61`, then `e0 00 00`, nine bytes from one back.
 
+use std::mem;
+
 use crate::block::Blocks;
 use crate::entry::Str;
 use crate::error::{Error, ErrorKind};
@@ -41,6 +43,31 @@ pub(crate) enum Form {
 pub(crate) trait Walk {
     fn begin(&mut self, len: u64, compressed_len: Option<u64>);
     fn walk<S: Source>(&mut self, source: &mut S) -> Result<(), Fault>;
+}
+
+/// Decodes the string that begins `bytes`, if it is of a common form and all there; answers
+/// also what follows it.
+#[inline]
+pub(crate) fn string_at_hand(bytes: &[u8]) -> Option<(Str<'_>, &[u8])> {
+    match *bytes {
+        [first @ 0..=0x3f, ref rest @ ..] => {
+            let (text, rest) = rest.split_at_checked(usize::from(first))?;
+            Some((Str::from_bytes(text), rest))
+        }
+        [first @ 0x40..=0x7f, second, ref rest @ ..] => {
+            let len = usize::from(first & 0x3f) << 8 | usize::from(second);
+            let (text, rest) = rest.split_at_checked(len)?;
+            Some((Str::from_bytes(text), rest))
+        }
+        [0xc0, a, ref rest @ ..] => Some((Str::from_int(i64::from(i8::from_le_bytes([a]))), rest)),
+        [0xc1, a, b, ref rest @ ..] => {
+            Some((Str::from_int(i64::from(i16::from_le_bytes([a, b]))), rest))
+        }
+        [0xc2, a, b, c, d, ref rest @ ..] => {
+            Some((Str::from_int(i64::from(i32::from_le_bytes([a, b, c, d]))), rest))
+        }
+        _ => None,
+    }
 }
 
 impl<B: Blocks> Input<B> {
@@ -187,19 +214,24 @@ impl<B: Blocks> Input<B> {
     fn lzf_str(&mut self, compressed_len: u64, len: u64) -> Result<Str<'_>, Error> {
         let at = self.at();
         match usize::try_from(len) {
-            // The buffer is away while it is filled: it belongs to the input as well.
-            Ok(short) if len <= Str::SHORT_LEN_MAX => {
-                let mut buf = self.short;
-                let filled = self.unlzf(compressed_len, len, |chunk, done| {
-                    if let Some(room) = buf.get_mut(done..done + chunk.len()) {
-                        room.copy_from_slice(chunk);
+            Ok(_) if len <= Str::SHORT_LEN_MAX => {
+                // The buffer is away while it is filled: it belongs to the input as well.
+                let mut buf = mem::take(&mut self.short);
+                let expanded = match usize::try_from(compressed_len) {
+                    Ok(in_piece) if in_piece <= Self::PEEK_MAX => {
+                        self.take(in_piece).map(|bytes| {
+                            let len = usize::try_from(len).unwrap_or_default();
+                            lzf::expand(bytes, len, &mut buf).map(drop).map_err(Fault::Damage)
+                        })
                     }
-                })?;
+                    _ => self.skip(compressed_len).map(|()| Err(Fault::Damage(lzf::too_long(len)))),
+                };
                 self.short = buf;
-                if !filled {
+                if !self.settle(at, expanded?)? {
                     return Ok(Str::long(len));
                 }
-                Ok(Str::from_bytes(self.short.get(..short).unwrap_or_default()))
+                let whole = usize::try_from(len).ok().and_then(|len| self.short.get(..len));
+                Ok(Str::from_bytes(whole.unwrap_or_default()))
             }
             _ => {
                 match usize::try_from(compressed_len) {
@@ -324,7 +356,7 @@ impl<B: Blocks> Input<B> {
                         let expanded = lzf::expand(self.take(in_piece)?, whole, scratch);
                         let walked = expanded
                             .map_err(Fault::Damage)
-                            .and_then(|()| walk.walk(&mut Slice(scratch.as_slice())));
+                            .and_then(|expanded| walk.walk(&mut Slice(expanded)));
                         self.settle(at, walked)?;
                     }
                     _ => {

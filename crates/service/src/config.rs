@@ -13,8 +13,9 @@ use zeroize::Zeroizing;
 use crate::auth::Keyring;
 use crate::ids;
 use crate::secret::Secret;
-use crate::settings::AnalysisConfig;
+use crate::settings::{AnalysisConfig, TaskLimits};
 use crate::store::Location;
+use crate::tasks::Isolation;
 
 /// What `offkey.toml` says; `offkey.example.toml` explains every key.
 #[derive(Debug, Clone, Deserialize)]
@@ -51,6 +52,12 @@ pub struct Config {
     /// Analyses that run at the same time; 0 leaves every task waiting.
     #[serde(default = "default_workers")]
     pub workers: usize,
+    /// How tasks are run.
+    #[serde(default)]
+    pub tasks: TaskLimits,
+    /// Where; the caller of [`crate::start`] knows what program it is.
+    #[serde(skip)]
+    pub isolation: Isolation,
     /// How numbers above 2147483647 are written.
     #[serde(default)]
     pub integers: Integers,
@@ -241,6 +248,7 @@ impl Config {
     /// Checks what the types cannot say: ids are well formed, unique and lead somewhere.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.analysis.check().map_err(|error| format!("analysis.{error}"))?;
+        self.tasks.check().map_err(|error| format!("tasks.{error}"))?;
         if let Some(url) = &self.database
             && !["postgres://", "postgresql://"]
                 .iter()

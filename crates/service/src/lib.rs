@@ -13,6 +13,7 @@ mod auth;
 mod backups;
 mod config;
 mod console;
+pub mod fail;
 mod ids;
 mod router;
 mod secret;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -44,11 +45,12 @@ pub use crate::config::{
 };
 pub use crate::router::routes;
 pub use crate::secret::Secret;
-pub use crate::settings::{AnalysisConfig, Size};
+pub use crate::settings::{AnalysisConfig, Size, TaskLimits};
+pub use crate::tasks::{ChildError, Isolation, child};
 
 use crate::auth::{Credentials, LinkKey, ReplayGuard, Throttle};
 use crate::store::{Location, Store, StoreError};
-use crate::tasks::Tasks;
+use crate::tasks::{Engine, Tasks, Works};
 use crate::tls::Tls;
 
 /// How long open requests may take once the service stops.
@@ -63,7 +65,7 @@ pub struct Running {
     addr: SocketAddr,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
-    workers: Vec<JoinHandle<()>>,
+    works: Works,
     store: Store,
     /// Held for as long as a database in the data folder is used.
     _lock: Option<File>,
@@ -116,7 +118,8 @@ struct App {
     projects: Vec<Project>,
     credentials: Credentials,
     instances: Vec<Arc<Instance>>,
-    tasks: Tasks,
+    tasks: Arc<Tasks>,
+    engine: Arc<Engine>,
     replay: ReplayGuard,
     throttle: Throttle,
     links: LinkKey,
@@ -127,6 +130,14 @@ struct App {
     stopping: watch::Receiver<bool>,
 }
 
+/// A process that runs tasks and answers no requests.
+#[derive(Debug)]
+pub struct Working {
+    stop: watch::Sender<bool>,
+    works: Works,
+    store: Store,
+}
+
 /// Starts the service: it answers when this returns. Tasks that another process left running
 /// when it died are run again.
 ///
@@ -134,17 +145,16 @@ struct App {
 /// The configuration, data folder, database or address cannot be used.
 pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
     config.check().map_err(StartError::Config)?;
-    make_data_dir(&config.data_dir)?;
-    let failed = |error: StoreError| StartError::Store(error.to_string());
-    let location = config.location();
-    let lock = match location {
-        Location::Sqlite(_) => Some(lock(&config.data_dir)?),
-        Location::Postgres(_) => None,
-    };
-    let store = Store::open(&location).await.map_err(failed)?;
-    if lock.is_some() {
-        store.end_leases().await.map_err(failed)?;
-    }
+    let (store, location, lock) = open(&config).await?;
+    let tasks = Arc::new(Tasks::new(store.clone()));
+    let instances: Vec<Arc<Instance>> = config.instances.into_iter().map(Arc::new).collect();
+    let engine = Arc::new(Engine::new(
+        Arc::clone(&tasks),
+        instances.clone(),
+        config.tasks,
+        config.isolation,
+        config.workers,
+    ));
     let links = LinkKey::new(config.keyring.as_ref()).map_err(StartError::Random)?;
     let credentials =
         Credentials::open(&config.data_dir, config.credentials, config.keyring).await?;
@@ -164,8 +174,9 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         analysis: config.analysis,
         projects: config.projects,
         credentials,
-        instances: config.instances.into_iter().map(Arc::new).collect(),
-        tasks: Tasks { store: store.clone(), added: Notify::new(), deleted: Notify::new() },
+        instances,
+        tasks,
+        engine: Arc::clone(&engine),
         replay: ReplayGuard::default(),
         throttle: Throttle::new(&config.limits),
         links,
@@ -173,16 +184,60 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         https: tls.is_some(),
         stopping: stopped.clone(),
     });
-    let workers = (0..config.workers)
-        .map(|_| tokio::spawn(tasks::work(Arc::clone(&app), stopped.clone())))
-        .collect();
+    let works = engine.start(location, &stopped);
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).follow(stopped.clone()));
     }
     let router = router::router(app);
     let server = tokio::spawn(server::serve(listener, tls, router, config.limits, stopped));
     tracing::info!(%addr, "listening");
-    Ok(Running { addr, stop, server, workers, store, _lock: lock })
+    Ok(Running { addr, stop, server, works, store, _lock: lock })
+}
+
+/// Starts workers on a database that other processes share.
+///
+/// # Errors
+/// The configuration or database cannot be used, or the database is one of a single process.
+pub async fn work(config: Config) -> Result<Working, StartError> {
+    config.check().map_err(StartError::Config)?;
+    if config.database.is_none() {
+        let reason = "a worker of its own needs database = \"postgres://...\"".to_owned();
+        return Err(StartError::Config(reason));
+    }
+    let (store, location, _) = open(&config).await?;
+    let tasks = Arc::new(Tasks::new(store.clone()));
+    let instances = config.instances.into_iter().map(Arc::new).collect();
+    let engine = Engine::new(tasks, instances, config.tasks, config.isolation, config.workers);
+    let (stop, stopped) = watch::channel(false);
+    let works = Arc::new(engine).start(location, &stopped);
+    tracing::info!("working");
+    Ok(Working { stop, works, store })
+}
+
+/// Opens the database, with the lock of one that is in the data folder.
+async fn open(config: &Config) -> Result<(Store, Location, Option<File>), StartError> {
+    make_data_dir(&config.data_dir)?;
+    let failed = |error: StoreError| StartError::Store(error.to_string());
+    let location = config.location();
+    let lock = match location {
+        Location::Sqlite(_) => Some(lock(&config.data_dir)?),
+        Location::Postgres(_) => None,
+    };
+    let store = Store::open(&location).await.map_err(failed)?;
+    if lock.is_some() {
+        store.end_leases().await.map_err(failed)?;
+    }
+    Ok((store, location, lock))
+}
+
+impl Working {
+    /// Stops: gives running tasks back and closes the database.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.works.end().await;
+        self.store.close().await;
+        tracing::info!("stopped");
+    }
 }
 
 impl Running {
@@ -194,13 +249,9 @@ impl Running {
 
     /// Stops: answers open requests, gives running tasks back and closes the database.
     pub async fn stop(self) {
-        let Self { stop, mut server, workers, store, .. } = self;
+        let Self { stop, mut server, works, store, .. } = self;
         stop.send_replace(true);
-        for worker in workers {
-            if let Err(error) = worker.await {
-                tracing::error!(%error, "worker ended badly");
-            }
-        }
+        works.end().await;
         if timeout(STOP_MAX, &mut server).await.is_err() {
             server.abort();
         }

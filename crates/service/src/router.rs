@@ -10,10 +10,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::App;
 use crate::api::key_analysis::{self, report};
-use crate::api::{self, background_tasks, backups, downloads, instances, projects, tokens};
+use crate::api::{self, background_tasks, backups, downloads, health, instances, projects, tokens};
 use crate::auth::{self, Caller};
 use crate::config::Permission::{self, Admin, Analyse, Read};
 use crate::console;
+use crate::server;
 
 /// A method of a path.
 struct Route {
@@ -78,6 +79,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(api::method_not_allowed)
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::authenticate))
         .route("/v3/auth/tokens", post(tokens::create).fallback(api::method_not_allowed))
+        .route("/healthz", get(health::show).fallback(api::method_not_allowed))
         .route(
             "/downloads/{project_id}/{instance_id}/{backup_id}/{file_name}",
             get(downloads::download).fallback(api::method_not_allowed),
@@ -95,6 +97,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         // Bodies are limited where they are read.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(api::panicked))
+        .layer(from_fn(server::refuse_ambiguous))
         .layer(from_fn(api::finish))
         .with_state(app)
 }

@@ -1,17 +1,22 @@
 //! The connections: how many there are, how long they may take, and how they end.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request};
-use axum::http::HeaderValue;
-use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
-use hyper::body::Incoming;
+use axum::http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, StatusCode, Version};
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,6 +28,7 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
+use crate::api::ApiError;
 use crate::auth::ConnectionId;
 use crate::config::Limits;
 use crate::tls::Tls;
@@ -30,8 +36,17 @@ use crate::tls::Tls;
 /// Longest head of a request.
 const HEAD_LEN_MAX: usize = 64 * 1024;
 
+/// How much of a body that nobody wants is read all the same, and for how long: who is cut
+/// while it sends may not see the answer.
+const SKIPPED_LEN_MAX: usize = 16 * 1024 * 1024;
+const SKIPPED_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// How long to wait when the system has no socket for a new connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// The body of a request, to be taken back once the request is answered.
+#[derive(Clone, Default)]
+struct Unread(Arc<Mutex<Option<Incoming>>>);
 
 /// Answers connections until `stop` changes, and then the requests that are open.
 pub(crate) async fn serve(
@@ -86,6 +101,29 @@ pub(crate) async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
+/// The layer: a request must say in one way whom it is for, as RFC 9112 (3.2) asks.
+pub(crate) async fn refuse_ambiguous(request: Request, next: Next) -> Result<Response, ApiError> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Some(host),
+        (None, _) if request.version() == Version::HTTP_10 => None,
+        (None, _) | (Some(_), Some(_)) => {
+            return Err(ApiError::Ambiguous("header Host is not there exactly once"));
+        }
+    };
+    let host = host.map(|host| Authority::try_from(host.as_bytes())).transpose();
+    let host = host.map_err(|_| ApiError::Ambiguous("header Host is malformed"))?;
+    match (request.uri().authority(), host) {
+        (Some(target), Some(host)) if *target != host => {
+            Err(ApiError::Ambiguous("the target has another host than header Host"))
+        }
+        (_, Some(host)) if host.as_str().contains('@') => {
+            Err(ApiError::Ambiguous("header Host is malformed"))
+        }
+        _ => Ok(next.run(request).await),
+    }
+}
+
 /// Waits for a place, and then for somebody to take it.
 async fn accept(
     listener: &TcpListener,
@@ -109,14 +147,19 @@ async fn answer<S: AsyncRead + AsyncWrite>(
     stream.set_write_timeout(Some(seconds(&limits.write_seconds)));
     let stream: Pin<Box<TimeoutStream<S>>> = Box::pin(stream);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request: Request = request.map(Body::new);
+        let unread = Unread::default();
+        let mut request: Request = request.map(|body| Body::new(unread.keep(body)));
         // Two readers may differ on where a request in chunks ends, so nothing follows it.
         let is_last = request.headers().contains_key(TRANSFER_ENCODING);
+        // Who waits for a word before it sends a body gets the answer instead.
+        let waits = request.headers().contains_key(EXPECT);
         request.extensions_mut().insert(ConnectInfo(id));
         let answered = router.clone().oneshot(request);
         async move {
             let mut response = answered.await?;
-            if is_last {
+            let is_slow = response.status() == StatusCode::REQUEST_TIMEOUT;
+            let is_read = unread.is_end_stream() || (!waits && !is_slow && unread.skip().await);
+            if is_last || !is_read {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, std::convert::Infallible>(response)
@@ -136,6 +179,55 @@ async fn answer<S: AsyncRead + AsyncWrite>(
         }
     };
     ended.map_err(|error| error.to_string())
+}
+
+impl Unread {
+    fn keep(&self, body: Incoming) -> Self {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        self.clone()
+    }
+
+    /// Reads what the handler has not read; false if that is too much.
+    async fn skip(self) -> bool {
+        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut body) = body else { return true };
+        let skipped = async {
+            let mut len = 0;
+            while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                len += frame.ok()?.data_ref().map_or(0, Bytes::len);
+                if len > SKIPPED_LEN_MAX {
+                    return None;
+                }
+            }
+            Some(())
+        };
+        timeout(SKIPPED_TIME_MAX, skipped).await.is_ok_and(|skipped| skipped.is_some())
+    }
+}
+
+impl hyper::body::Body for Unread {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        body.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        body.as_ref().map_or_else(SizeHint::new, Incoming::size_hint)
+    }
 }
 
 fn seconds(number: &std::num::NonZeroU32) -> Duration {

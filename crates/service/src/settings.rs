@@ -37,6 +37,44 @@ pub enum Size {
     Serialized,
 }
 
+/// How tasks are run.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TaskLimits {
+    /// Seconds after which a task is taken from a worker that gives no sign of life; it gives
+    /// one at least three times as often.
+    pub lease_seconds: u32,
+    /// Backups of one instance that are analysed at the same time, on whatever machines.
+    pub parts_per_instance: u32,
+    /// Memory of an analysis in MB; 0 for as much as there is.
+    pub memory_mb: u32,
+    /// CPU time of an analysis in seconds; 0 for as much as it takes.
+    pub cpu_seconds: u32,
+}
+
+impl Default for TaskLimits {
+    fn default() -> Self {
+        Self { lease_seconds: 30, parts_per_instance: 4, memory_mb: 1024, cpu_seconds: 21_600 }
+    }
+}
+
+impl TaskLimits {
+    /// Checks what the types cannot say.
+    pub(crate) fn check(&self) -> Result<(), Unusable> {
+        let unusable = |name, reason: &str| Err(Unusable { name, reason: reason.to_owned() });
+        if !(1..=3600).contains(&self.lease_seconds) {
+            return unusable("lease_seconds", "1 to 3600 expected");
+        }
+        if self.parts_per_instance == 0 {
+            return unusable("parts_per_instance", "at least 1 expected");
+        }
+        if (1..64).contains(&self.memory_mb) {
+            return unusable("memory_mb", "at least 64 expected, or 0");
+        }
+        Ok(())
+    }
+}
+
 /// A setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {reason}")]

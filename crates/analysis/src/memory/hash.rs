@@ -105,6 +105,20 @@ impl HashSizer {
         self.may_expire || !matches!(self.form, Form::Packed { same_form: true, stays: true, .. })
     }
 
+    /// Takes a field and its value.
+    #[inline]
+    pub(crate) fn pair(&mut self, model: &Model, field: &Str<'_>, value: &Str<'_>) {
+        if self.form == (Form::Pairs { many: true }) && !self.may_expire {
+            // Too many for a blob: nothing of them matters but their lengths.
+            self.count += 1;
+            let (field_len, value_len) = (field.len.min(LEN_MAX), value.len.min(LEN_MAX));
+            self.pairs += model.hash_pair(field_len, value_len, false);
+        } else {
+            self.field(model, field);
+            self.value(model, value);
+        }
+    }
+
     fn field(&mut self, model: &Model, item: &Str<'_>) {
         self.end_pair(model, None);
         self.field_len = item.len.min(LEN_MAX);
@@ -287,6 +301,7 @@ impl super::rules::HashRules {
 
 impl Model {
     /// A field and its value in a table.
+    #[inline]
     fn hash_pair(&self, field_len: u64, value_len: u64, expires: bool) -> Cost {
         match self.rules.hash.field {
             FieldForm::Sds => self.sds(field_len) + self.sds(value_len),

@@ -14,6 +14,7 @@
 mod alloc;
 mod array;
 mod dict;
+mod digits;
 mod hash;
 mod hash_expire;
 mod model;
@@ -23,7 +24,9 @@ mod packed;
 mod profile;
 mod quicklist;
 mod rax;
+mod rows;
 mod rules;
+mod score;
 mod sds;
 mod set;
 mod sizer;

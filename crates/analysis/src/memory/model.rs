@@ -1,5 +1,6 @@
 //! A server whose memory is modelled: version, allocator, limits; made once per input.
 
+use super::Cost;
 use super::alloc::Allocator;
 use super::object::{KeyHead, ObjectCost};
 use super::profile::Profile;
@@ -64,11 +65,11 @@ pub struct Model {
     pub templates: Templates,
     pub(crate) rules: &'static Rules,
     pub(crate) config: Config,
-    allocator: Allocator,
+    pub(super) allocator: Allocator,
     /// Allocation of a request by its length.
     short: Vec<u16>,
-    /// Allocation of a string by its length.
-    sds: Vec<u16>,
+    /// Allocation of a string by its length, and what `MEMORY USAGE` counts of it.
+    sds: Vec<[u16; 2]>,
     /// Costs of a key by the length of its name, without and with an expiry.
     objects: Vec<[ObjectCost; 2]>,
     /// Mean allocation of a skip list's node by the length of its member, or one for all.
@@ -93,11 +94,13 @@ impl Model {
             objects: Vec::new(),
             skiplist_nodes: Vec::new(),
         };
-        let table = |len_of: &dyn Fn(u64) -> u64| -> Vec<u16> {
-            (0..TABLE_LEN).map_while(|len| u16::try_from(len_of(len)).ok()).collect()
-        };
-        model.short = table(&|len| allocator.usable(len));
-        model.sds = table(&|len| allocator.usable(rules.sds_limits.alloc_len(len)));
+        let short = (0..TABLE_LEN).map_while(|len| u16::try_from(allocator.usable(len)).ok());
+        model.short = short.collect();
+        let sds = (0..TABLE_LEN).map_while(|len| {
+            let Cost { bytes, usage } = model.sds_of(len);
+            Some([u16::try_from(bytes).ok()?, u16::try_from(usage).ok()?])
+        });
+        model.sds = sds.collect();
         model.objects = (0..OBJECTS_LEN).map(|len| model.objects_of(len)).collect();
         model.skiplist_nodes = (0..nodes_len).map(|len| model.skiplist_node(len)).collect();
         model
@@ -134,12 +137,18 @@ impl Model {
         self.allocator.shrunk(from, len)
     }
 
+    /// A string of its own, `len` bytes long.
+    #[inline]
+    pub(crate) fn sds(&self, len: u64) -> Cost {
+        match usize::try_from(len).ok().and_then(|len| self.sds.get(len)) {
+            Some([bytes, usage]) => Cost { bytes: u64::from(*bytes), usage: u64::from(*usage) },
+            None => self.sds_of(len),
+        }
+    }
+
     /// Allocation of a string of its own.
     pub(crate) fn usable_sds(&self, len: u64) -> u64 {
-        match usize::try_from(len).ok().and_then(|len| self.sds.get(len)) {
-            Some(usable) => u64::from(*usable),
-            None => self.usable(self.rules.sds_limits.alloc_len(len)),
-        }
+        self.sds(len).bytes
     }
 
     /// Mean allocation of a skip list's node whose member has `len` bytes.

@@ -194,9 +194,9 @@ impl Model {
         }
     }
 
-    /// A string of its own, `len` bytes long.
-    pub(crate) fn sds(&self, len: u64) -> Cost {
-        let bytes = self.usable_sds(len);
+    /// Computes what [`Model::sds`] looks up.
+    pub(crate) fn sds_of(&self, len: u64) -> Cost {
+        let bytes = self.usable(self.rules.sds_limits.alloc_len(len));
         let usage = match self.rules.sds_usage {
             SdsUsage::Requested => self.rules.sds_limits.alloc_len(len),
             SdsUsage::Usable => bytes,

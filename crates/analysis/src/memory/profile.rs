@@ -4,7 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::rules::{ROWS, Rules};
+use super::rows::{REDIS_4_0, ROWS};
+use super::rules::Rules;
 
 /// A line of server versions whose memory is modelled alike.
 #[derive(Clone, Copy)]
@@ -39,7 +40,7 @@ impl Profile {
         // A patch level of a hundred or more marks a release candidate of the next line.
         let candidate = version.2 >= 100 && version.0 < u16::from(u8::MAX);
         let mut lines = Self::all().filter(|p| p.rules.valkey == valkey);
-        let first = lines.next().unwrap_or(Self { rules: &super::rules::REDIS_4_0 });
+        let first = lines.next().unwrap_or(Self { rules: &REDIS_4_0 });
         let mut chosen = first;
         for line in lines {
             if line.rules.since <= version {

@@ -80,7 +80,7 @@ impl SetSizer {
         !matches!(self.form, Form::Listpack { convert: false, .. })
     }
 
-    fn member(&mut self, model: &Model, item: &Str<'_>) {
+    pub(crate) fn member(&mut self, model: &Model, item: &Str<'_>) {
         self.count += 1;
         let len = item.len.min(LEN_MAX);
         match self.form {

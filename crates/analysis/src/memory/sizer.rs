@@ -207,6 +207,36 @@ impl Visit for Sizer<'_> {
         }
     }
 
+    #[inline]
+    fn member(&mut self, member: Str<'_>) {
+        match self.kind {
+            Kind::Set => self.set.member(self.model, &member),
+            _ => self.part(Part::Member(member)),
+        }
+    }
+
+    #[inline]
+    fn scored(&mut self, member: Str<'_>, score: f64) {
+        match self.kind {
+            Kind::Zset => self.zset.scored(self.model, &member, score),
+            _ => {
+                self.part(Part::Member(member));
+                self.part(Part::Score(score));
+            }
+        }
+    }
+
+    #[inline]
+    fn pair(&mut self, field: Str<'_>, value: Str<'_>) {
+        match self.kind {
+            Kind::Hash => self.hash.pair(self.model, &field, &value),
+            _ => {
+                self.part(Part::Field(field));
+                self.part(Part::Value(value));
+            }
+        }
+    }
+
     fn wants_items(&self) -> bool {
         match self.kind {
             Kind::List => self.list.wants_items(),

@@ -207,18 +207,20 @@ impl StreamSizer {
 fn insert_name(tree: &mut Rax, model: &Model, name: &Str<'_>) {
     match name.text {
         Text::Short(bytes) => tree.insert(model, bytes),
-        Text::Int(_) | Text::Long => tree.insert_unknown(model, name.len.min(LEN_MAX)),
+        Text::Int(value) => tree.insert(model, value.to_string().as_bytes()),
+        Text::Long => tree.insert_unknown(model, name.len.min(LEN_MAX)),
     }
 }
 
 /// A tree of stream ids with its struct.
 fn id_tree(model: &Model, tree: RaxSizes) -> Cost {
-    let bytes = model.usable(model.rules.stream.rax_len) + tree.bytes;
+    let bytes = model.usable(model.rules.stream.rax_len) + tree.bytes + tree.left;
     let usage = match model.rules.stream.stream_usage {
         StreamUsage::EstimateOnly | StreamUsage::Estimate => tree.estimate,
         StreamUsage::Trees | StreamUsage::Tracked => bytes,
     };
-    Cost { bytes, usage }
+    // What is left goes to the pending entries too, a quarter more, which nobody counts.
+    Cost { bytes: bytes + tree.left / 4, usage }
 }
 
 /// A tree of names with its struct, which only 8.4 on counts.

@@ -5,8 +5,9 @@ use offkey_rdb::{Packed, Part, Str};
 
 use super::model::Model;
 use super::object::ObjectCost;
-use super::packed::{Repacked, ScoreText};
+use super::packed::Repacked;
 use super::rules::ZsetNode;
+use super::score::{ScoreText, integer_score};
 use super::table::Table;
 use super::{Cost, Encoding, LEN_MAX};
 
@@ -59,12 +60,30 @@ impl ZsetSizer {
                 self.form = Form::Packed { len: (*len).min(LEN_MAX), same_form, stays };
             }
             Part::Rows(rows) => self.count += rows,
-            Part::Score(score) if self.form == (Form::Members { many: false }) => {
-                let text = ScoreText::new(*score, model.rules.zset.shortest_scores);
-                self.blob.push(&Str::from_bytes(text.as_bytes()));
-            }
+            Part::Score(score) => self.score(model, *score),
             Part::ScoreText(score) if self.is_rebuilt() => self.blob.push(score),
             _ => {}
+        }
+    }
+
+    /// Takes a member and its score.
+    #[inline]
+    pub(crate) fn scored(&mut self, model: &Model, member: &Str<'_>, score: f64) {
+        self.member(model, member);
+        self.score(model, score);
+    }
+
+    #[inline]
+    fn score(&mut self, model: &Model, score: f64) {
+        if self.form == (Form::Members { many: false }) {
+            let rules = &model.rules.zset;
+            match integer_score(score).filter(|_| rules.integer_scores) {
+                Some(integer) => self.blob.push_int(integer),
+                None => {
+                    let text = ScoreText::new(score, rules.shortest_scores);
+                    self.blob.push(&Str::from_bytes(text.as_bytes()));
+                }
+            }
         }
     }
 

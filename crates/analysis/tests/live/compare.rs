@@ -9,6 +9,7 @@ use crate::told::{Model, Name, Told};
 pub(crate) struct Tally {
     pub(crate) keys: u64,
     pub(crate) exact: u64,
+    pub(crate) within_1pct: u64,
     /// Sum of what the server says, and of how much more the model says.
     pub(crate) real: i64,
     pub(crate) error: i64,
@@ -21,6 +22,17 @@ pub(crate) struct Comparison {
     pub(crate) groups: BTreeMap<String, Tally>,
     /// Keys whose type, encoding or number of elements differ.
     pub(crate) wrong: Vec<String>,
+}
+
+impl Comparison {
+    /// Shares of all keys that are equal and within a percent, in percent.
+    #[expect(clippy::cast_precision_loss, reason = "shares for people")]
+    pub(crate) fn shares(&self) -> (f64, f64) {
+        let sum = |number: fn(&Tally) -> u64| self.groups.values().map(number).sum::<u64>() as f64;
+        let keys = sum(|tally| tally.keys);
+        let share = |number| 100.0 * sum(number) / keys;
+        (share(|tally| tally.exact), share(|tally| tally.within_1pct))
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shares for people")]
@@ -42,6 +54,7 @@ pub(crate) fn compare(model: &Model, real: &BTreeMap<Name, Told>) -> Comparison 
         tally.real += real.memory_usage.cast_signed();
         tally.error += error;
         let share = error as f64 / real.memory_usage as f64;
+        tally.within_1pct += u64::from(share.abs() <= 0.01);
         if share.abs() > tally.worst.0.abs() {
             let name = format!("{}:{}", name.0, name.1.escape_ascii());
             tally.worst = (share, format!("{name} {error} {real:?}"));

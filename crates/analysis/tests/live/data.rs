@@ -44,6 +44,9 @@ pub(crate) const KINDS: [Kind; 15] = [
 /// The kind that not every server knows, and whose index is a measured mean.
 pub(crate) const FIELD_EXPIRY: &str = "field expiry";
 
+/// How many keys of each kind twenty thousand ordinary ones are: what is big is rare.
+const USUAL: [usize; 15] = [8000, 3000, 60, 2000, 4, 600, 1400, 2, 3000, 2, 1400, 2, 6, 2, 6];
+
 /// Sizes at which encodings, nodes and tables change, and some between them.
 const COUNTS: &[usize] = &[
     1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 16, 17, 20, 40, 64, 65, 100, 126, 127, 128, 129, 130, 160, 200,
@@ -73,6 +76,8 @@ pub(crate) struct Data {
     waiting: Vec<Words>,
     waiting_len: usize,
     knows_field_expiry: bool,
+    /// One in so many collections has an element that does not fit the smallest form.
+    odd_one_in: usize,
 }
 
 impl Data {
@@ -83,7 +88,8 @@ impl Data {
         };
         let rng = Rng::new(seed);
         let (waiting, waiting_len) = (Vec::new(), 0);
-        Self { client, rng, number: 0, waiting, waiting_len, knows_field_expiry }
+        let (number, odd_one_in) = (0, 4);
+        Self { client, rng, number, waiting, waiting_len, knows_field_expiry, odd_one_in }
     }
 
     /// The kinds this server knows.
@@ -99,6 +105,14 @@ impl Data {
             self.add(kind, count);
         }
         self.send();
+    }
+
+    /// Adds twenty thousand ordinary keys, so many times.
+    pub(crate) fn add_usual_mix(&mut self, times: usize) {
+        self.odd_one_in = 1000;
+        for (kind, keys) in self.kinds().zip(USUAL) {
+            self.add_many(kind, keys * times);
+        }
     }
 
     /// Adds keys of every kind with every number of elements where something changes, half of
@@ -193,10 +207,10 @@ impl Data {
         }
     }
 
-    /// Elements, one time in four with a long one at a random place.
+    /// Elements, now and then with a long one at a random place.
     fn items(&mut self, count: usize) -> Words {
         let mut items: Vec<_> = (0..count.max(1)).map(|_| self.item()).collect();
-        if self.rng.one_in(4) {
+        if self.rng.one_in(self.odd_one_in) {
             let len = match self.rng.below(8) {
                 0 => self.rng.between(4000, 20_000),
                 _ => self.rng.between(65, 400),
@@ -241,7 +255,7 @@ impl Data {
         let width = self.rng.between(12, 63);
         let mut integer = || (self.rng.bits() >> (64 - width)).to_string().into_bytes();
         let mut members: Vec<_> = (0..count.max(1)).map(|_| integer()).collect();
-        if self.rng.one_in(10) {
+        if self.rng.one_in(2 * self.odd_one_in) {
             members.push(b"no integer".to_vec());
         }
         self.with("SADD", &key, members);
@@ -285,14 +299,18 @@ impl Data {
     }
 
     fn score(&mut self) -> Vec<u8> {
-        let score = match self.rng.below(5) {
+        let power = f64::from(u32::try_from(self.rng.below(40)).unwrap());
+        let score = match self.rng.below(7) {
             0 => self.rng.below(1000) as f64,
             1 => self.rng.below(1 << 40) as f64 / 1e3,
             2 => self.rng.below(1 << 30) as f64 / 1e17,
-            3 => 1e18,
-            _ => self.rng.bits() as f64 * -1e3,
+            3 => *self.rng.pick(&[-0.0, 5e-324, f64::INFINITY, f64::MIN, 1e15, 1e18]),
+            // Around 2^52, 2^62 and 2^63, where integers are printed in another way.
+            4 => f64::exp2(*self.rng.pick(&[52.0, 53.0, 62.0, 63.0])) + power.exp2() - 512.0,
+            5 => -((self.rng.bits() >> self.rng.below(63)) as f64),
+            _ => Some(f64::from_bits(self.rng.bits())).filter(|s| !s.is_nan()).unwrap_or(0.5),
         };
-        score.to_string().into_bytes()
+        format!("{score:e}").into_bytes()
     }
 
     fn stream(&mut self, key: Words, count: usize) {

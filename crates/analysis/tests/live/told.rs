@@ -60,6 +60,9 @@ fn jemalloc(stats: &str) -> Allocator {
 /// there a moment ago may not be gone yet, and a table may be in the middle of a rehash.
 pub(crate) fn growth(server: &Server) -> i64 {
     let mut client = server.client();
+    while client.run(&[b"DEBUG", b"HTSTATS", b"0"]).text().contains("rehashing target") {
+        sleep(Duration::from_millis(40));
+    }
     let mut ask = || {
         sleep(Duration::from_millis(40));
         let info = client.run(&[b"INFO", b"memory"]).text();

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use offkey_service::{Secret, Signer};
 use serde_json::Value;
@@ -26,6 +27,61 @@ fn signer(added: &Value) -> Signer {
 fn list(folder: &Folder) -> Vec<Value> {
     let list = folder.good(&["credential", "list", "--config", "offkey.toml", "--json"]);
     list.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The blocks of commands below `heading` in docs/API.md.
+fn documented(heading: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/API.md");
+    let text = fs::read_to_string(path).unwrap();
+    let (_, text) = text.split_once(&format!("\n{heading}\n")).unwrap();
+    let (section, _) = text.split_once("\n#").unwrap();
+    let code = |line: &str| line.starts_with("    ");
+    section
+        .lines()
+        .collect::<Vec<_>>()
+        .chunk_by(|one, other| code(one) == code(other))
+        .filter(|lines| code(lines[0]))
+        .map(|lines| lines.join("\n"))
+        .collect()
+}
+
+#[test]
+fn documented_commands_work() {
+    let folder = Folder::new(KEY_FILE, "");
+    let offkey = Path::new(env!("CARGO_BIN_EXE_offkey")).parent().unwrap();
+    let path = format!("{}:{}", offkey.display(), std::env::var("PATH").unwrap());
+    let run = |command: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", command]).current_dir(folder.dir.path()).env("PATH", &path);
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let store = documented("### The credential store");
+    let [store] = store.as_slice() else { panic!("one block expected: {store:?}") };
+    let (add, revoke) = store.split_once("    offkey credential revoke").unwrap();
+    let printed = run(add);
+    let value = |name: &str| {
+        let line = printed.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap().to_owned()
+    };
+    let (ak, sk) = (value("ak"), value("sk"));
+    value("security_token");
+    assert_eq!(list(&folder).len(), 2);
+
+    let server = Server::start(folder.offkey(SERVE));
+    let tokens = documented("### Tokens");
+    assert_eq!(tokens.len(), 2, "{tokens:?}");
+    let with_keys = |command: &str| {
+        let command = command.replace("localhost:8080", &server.addr);
+        command.replace("\"AK\"", &format!("\"{ak}\"")).replace("\"SK\"", &format!("\"{sk}\""))
+    };
+    let asked = run(&with_keys(&tokens[0]));
+    assert!(asked.starts_with("HTTP/1.1 201") && asked.contains("x-subject-token: "), "{asked}");
+    let listed = run(&with_keys(&tokens[1]).replace("--ak AK", &format!("--ak {ak}")));
+    assert!(listed.contains(crate::common::INSTANCE), "{listed}");
+    run(&format!("offkey credential revoke{}", revoke.replace(" AK", &format!(" {ak}"))));
+    assert_eq!(list(&folder).len(), 1);
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(crate) struct Folder {
 /// The service as a process.
 pub(crate) struct Server {
     child: Child,
-    addr: String,
+    pub(crate) addr: String,
     log: Option<JoinHandle<Vec<u8>>>,
     /// Everything that it has answered.
     pub(crate) replies: Mutex<Vec<u8>>,

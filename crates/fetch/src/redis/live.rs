@@ -57,6 +57,15 @@ impl LiveNode {
         Self { folder: Some(folder.to_owned()), ..self }
     }
 
+    /// Connects, logs in and closes: whether the server is there and lets us in.
+    ///
+    /// # Errors
+    /// It is not, or does not.
+    pub fn greet(&self) -> Result<(), Error> {
+        let stop = Arc::default();
+        Connection::open(&self.address, &self.access, self.networks.as_ref(), &stop).map(|_| ())
+    }
+
     /// Gives the stored data, which is safe on the disk, its name, if the analysis has read
     /// it to its end and found its checksum right: `checked` is what it said. Without this
     /// call the file vanishes with the node.

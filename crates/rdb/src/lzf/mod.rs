@@ -69,11 +69,24 @@ fn wrong_len(announced: u64, found: u64) -> PackedError {
     )
 }
 
-/// Expands `bytes` into `out`, which then holds exactly `len` bytes.
-pub(crate) fn expand(bytes: &[u8], len: usize, out: &mut Vec<u8>) -> Result<(), PackedError> {
+/// A payload of more bytes than any compressor makes of so few.
+#[cold]
+pub(crate) fn too_long(len: u64) -> PackedError {
+    PackedError::new(0, format!("compressed string announces {len} bytes and takes far more"))
+}
+
+/// Bytes copied at once, and free behind what is written so that they may be.
+const COPY_LEN: usize = 32;
+
+/// Expands `bytes` to exactly `len` bytes, which lie in `out`.
+pub(crate) fn expand<'o>(
+    bytes: &[u8],
+    len: usize,
+    out: &'o mut Vec<u8>,
+) -> Result<&'o [u8], PackedError> {
     // Never shrunk: the caller bounds `len` by a constant and the buffer is used again.
-    if out.len() < len {
-        out.resize(len, 0);
+    if out.len() < len + COPY_LEN {
+        out.resize(len + COPY_LEN, 0);
     }
     let mut done = 0;
     let mut rest = bytes;
@@ -84,14 +97,21 @@ pub(crate) fn expand(bytes: &[u8], len: usize, out: &mut Vec<u8>) -> Result<(), 
         rest = rest.get(token_len..).unwrap_or_default();
         match token {
             Token::Literal(count) => {
-                let Some((literal, after)) = rest.split_at_checked(count) else {
+                if count > rest.len() {
                     return Err(cut(done as u64));
-                };
-                match out.get_mut(done..done + count) {
-                    Some(room) if done + count <= len => room.copy_from_slice(literal),
-                    _ => return Err(wrong_len(len as u64, (done + count) as u64)),
                 }
-                rest = after;
+                if done + count > len {
+                    return Err(wrong_len(len as u64, (done + count) as u64));
+                }
+                let room = out.get_mut(done..).unwrap_or_default();
+                match (rest.first_chunk(), room.first_chunk_mut::<COPY_LEN>()) {
+                    (Some(literal), Some(room)) => *room = *literal,
+                    _ => match (rest.get(..count), room.get_mut(..count)) {
+                        (Some(literal), Some(room)) => room.copy_from_slice(literal),
+                        _ => return Err(cut(done as u64)),
+                    },
+                }
+                rest = rest.get(count..).unwrap_or_default();
                 done += count;
             }
             Token::Repeat { len: count, back } => {
@@ -106,8 +126,10 @@ pub(crate) fn expand(bytes: &[u8], len: usize, out: &mut Vec<u8>) -> Result<(), 
             }
         }
     }
-    out.truncate(len);
-    if done == len && len > 0 { Ok(()) } else { Err(wrong_len(len as u64, done as u64)) }
+    match out.get(..len) {
+        Some(expanded) if done == len && len > 0 => Ok(expanded),
+        _ => Err(wrong_len(len as u64, done as u64)),
+    }
 }
 
 /// Writes at `done` the `count` bytes that stand `back` bytes before it; both ranges, which
@@ -115,6 +137,13 @@ pub(crate) fn expand(bytes: &[u8], len: usize, out: &mut Vec<u8>) -> Result<(), 
 #[inline]
 fn repeat(out: &mut [u8], done: usize, back: usize, count: usize) {
     let start = done - back;
+    if back >= COPY_LEN && done + count + COPY_LEN <= out.len() {
+        // In steps of one length, each of which copies what is there already.
+        for step in (0..count).step_by(COPY_LEN) {
+            out.copy_within(start + step..start + step + COPY_LEN, done + step);
+        }
+        return;
+    }
     if back >= count {
         out.copy_within(start..start + count, done);
         return;
@@ -254,7 +283,7 @@ mod tests {
 
     fn all_ways(bytes: &[u8], len: usize) -> Result<Vec<u8>, ()> {
         let mut out = Vec::new();
-        let expanded = expand(bytes, len, &mut out);
+        let expanded = expand(bytes, len, &mut out).map(<[u8]>::to_vec);
         let checked = check(&mut Slice(bytes), len as u64);
         let mut stream = Expand::new(Slice(bytes), len as u64);
         let mut streamed = Vec::new();
@@ -273,9 +302,9 @@ mod tests {
         };
         assert_eq!(expanded.is_ok(), checked.is_ok(), "check and expand agree on {bytes:02x?}");
         assert_eq!(expanded.is_ok(), walked.is_ok(), "stream and expand agree on {bytes:02x?}");
-        expanded.map_err(|_| ())?;
-        assert_eq!(out, streamed);
-        Ok(out)
+        let expanded = expanded.map_err(|_| ())?;
+        assert_eq!(expanded, streamed);
+        Ok(expanded)
     }
 
     #[test]

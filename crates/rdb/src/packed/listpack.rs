@@ -16,10 +16,9 @@
 //! all but the first byte with the high bit set. Worked example, the list "a", 1000:
 //! `0d 00 00 00  02 00  81 61 02  c3 e8 02  ff`, thirteen bytes.
 
-use crate::entry::Str;
 use crate::error::PackedError;
 use crate::packed::{
-    ENTRY_PEEK, Each, bytes_after_end, entry_cut, header_cut, no_end, refused, wrong_count,
+    ENTRY_PEEK, Each, Item, bytes_after_end, entry_cut, header_cut, no_end, refused, wrong_count,
     wrong_total,
 };
 use crate::source::{Fault, Source};
@@ -44,11 +43,7 @@ fn head(bytes: &[u8]) -> Option<Head> {
     match *bytes {
         [b @ 0..=0x7f, ..] => int(i64::from(b), 1),
         [b @ 0x80..=0xbf, ..] => Some(Head::Str { header_len: 1, len: u64::from(b & 0x3f) }),
-        [b @ 0xc0..=0xdf, low, ..] => {
-            let bits = u16::from(b & 0x1f) << 8 | u16::from(low);
-            // Thirteen bits in two's complement.
-            int(i64::from(bits) - if bits >= 1 << 12 { 1 << 13 } else { 0 }, 2)
-        }
+        [b @ 0xc0..=0xdf, low, ..] => int(int_13(b, low), 2),
         [b @ 0xe0..=0xef, low, ..] => {
             Some(Head::Str { header_len: 2, len: u64::from(b & 0x0f) << 8 | u64::from(low) })
         }
@@ -61,6 +56,13 @@ fn head(bytes: &[u8]) -> Option<Head> {
         [0xf4, a, b, c, d, e, f, g, h, ..] => int(i64::from_le_bytes([a, b, c, d, e, f, g, h]), 9),
         _ => None,
     }
+}
+
+/// Thirteen bits in two's complement.
+#[inline]
+fn int_13(b: u8, low: u8) -> i64 {
+    let bits = u16::from(b & 0x1f) << 8 | u16::from(low);
+    i64::from(bits) - if bits >= 1 << 12 { 1 << 13 } else { 0 }
 }
 
 /// Bytes that the back length of an entry takes (`lpEncodeBacklen`).
@@ -107,6 +109,14 @@ pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64
     loop {
         let left = source.left();
         let bytes = source.peek(ENTRY_PEEK)?;
+        if let Some((item, entry_len)) = short_entry(bytes)
+            && entry_len as u64 + 1 < left
+        {
+            each(item).map_err(|reason| refused(KIND, len - left, index, reason))?;
+            source.skip(entry_len as u64 + 1)?;
+            index += 1;
+            continue;
+        }
         match bytes.first() {
             None => return Err(no_end(KIND, len - left).into()),
             Some(&END) => break,
@@ -137,6 +147,33 @@ pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64
     Ok(index)
 }
 
+/// Decodes an entry of the common forms that is right and followed by a right back length of
+/// one byte; answers its length without that.
+#[inline]
+fn short_entry(bytes: &[u8]) -> Option<(Item<'_>, usize)> {
+    match *bytes {
+        [b @ 0x80..=0xbf, ref rest @ ..] => {
+            let len = usize::from(b & 0x3f);
+            match rest.split_at_checked(len)? {
+                (text, [backlen, ..]) if usize::from(*backlen) == len + 1 => {
+                    Some((Item::Short(text), len + 1))
+                }
+                _ => None,
+            }
+        }
+        [b @ 0..=0x7f, 1, ..] => Some((Item::Int(i64::from(b)), 1)),
+        [b @ 0xc0..=0xdf, low, 2, ..] => Some((Item::Int(int_13(b, low)), 2)),
+        [0xf1, a, b, 3, ..] => Some((Item::Int(i64::from(i16::from_le_bytes([a, b]))), 3)),
+        [0xf2, a, b, c, 4, ..] => {
+            Some((Item::Int(i64::from(i32::from_le_bytes([0, a, b, c]) >> 8)), 4))
+        }
+        [0xf3, a, b, c, d, 5, ..] => {
+            Some((Item::Int(i64::from(i32::from_le_bytes([a, b, c, d]))), 5))
+        }
+        _ => None,
+    }
+}
+
 /// How far an entry reaches.
 enum Step {
     /// Checked, back length included.
@@ -154,18 +191,14 @@ fn step(
     at: u64,
     left: u64,
 ) -> Result<Step, PackedError> {
-    let (string, entry_len) = match head(bytes) {
-        Some(Head::Int { value, len }) => (Str::from_int(value), len as u64),
+    let (item, entry_len) = match head(bytes) {
+        Some(Head::Int { value, len }) => (Item::Int(value), len as u64),
         Some(Head::Str { header_len, len }) => {
             let entry_len = header_len as u64 + len;
             if entry_len >= left {
                 return Err(entry_cut(KIND, at, index, left));
             }
-            let short = usize::try_from(len).ok().filter(|_| len <= Str::SHORT_LEN_MAX);
-            match short.and_then(|short| bytes.get(header_len..header_len + short)) {
-                Some(short) => (Str::from_bytes(short), entry_len),
-                None => (Str::long(len), entry_len),
-            }
+            (Item::text(bytes.get(header_len..).unwrap_or_default(), len), entry_len)
         }
         None => return Err(bad_encoding(bytes, index, at, left)),
     };
@@ -182,7 +215,7 @@ fn step(
     {
         return Err(wrong_backlen(index, at, entry_len));
     }
-    each(string).map_err(|reason| refused(KIND, at, index, reason))?;
+    each(item).map_err(|reason| refused(KIND, at, index, reason))?;
     Ok(match (seen, usize::try_from(entry_len)) {
         (Some(_), Ok(entry_len)) => Step::Whole(entry_len + backlen_len),
         _ => Step::Long { entry_len, backlen_len },
@@ -212,16 +245,15 @@ fn wrong_backlen(index: u64, at: u64, entry_len: u64) -> PackedError {
 #[expect(clippy::cast_possible_truncation, reason = "lengths of the test are small")]
 mod tests {
     use super::*;
-    use crate::entry::Text;
     use crate::source::Slice;
 
     fn entries(bytes: &[u8]) -> Result<Vec<String>, String> {
         let mut found = Vec::new();
-        let count = walk(&mut Slice(bytes), |s: Str<'_>| {
-            found.push(match s.text {
-                Text::Int(value) => value.to_string(),
-                Text::Short(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
-                Text::Long => format!("{} bytes", s.len),
+        let count = walk(&mut Slice(bytes), |item: Item<'_>| {
+            found.push(match item {
+                Item::Int(value) => value.to_string(),
+                Item::Short(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
+                Item::Long(len) => format!("{len} bytes"),
             });
             Ok(())
         });

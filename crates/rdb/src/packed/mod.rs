@@ -9,16 +9,55 @@ pub(crate) mod listpack;
 pub(crate) mod ziplist;
 pub(crate) mod zipmap;
 
-use crate::entry::Str;
+use crate::entry::{Str, parse_int};
 use crate::error::PackedError;
 
 /// Bytes that hold any short entry with all that surrounds it.
 pub(crate) const ENTRY_PEEK: usize = 96;
 
-/// Takes one entry; the reason, if it cannot stand where it stands, ends the walk.
-pub(crate) trait Each: FnMut(Str<'_>) -> Result<(), &'static str> {}
+/// An entry of a blob. Most are looked at by few, so that no more is known of it than had to
+/// be found out to pass it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Item<'a> {
+    Int(i64),
+    /// At most [`Str::SHORT_LEN_MAX`] bytes.
+    Short(&'a [u8]),
+    /// The length of a longer string.
+    Long(u64),
+}
 
-impl<F: FnMut(Str<'_>) -> Result<(), &'static str>> Each for F {}
+impl<'a> Item<'a> {
+    /// A string of `len` bytes that begins `bytes`, if all of it is there.
+    #[inline]
+    pub(crate) fn text(bytes: &'a [u8], len: u64) -> Self {
+        let short = usize::try_from(len).ok().filter(|_| len <= Str::SHORT_LEN_MAX);
+        short.and_then(|short| bytes.get(..short)).map_or(Self::Long(len), Self::Short)
+    }
+
+    #[inline]
+    pub(crate) fn to_str(self) -> Str<'a> {
+        match self {
+            Self::Int(value) => Str::from_int(value),
+            Self::Short(bytes) => Str::from_bytes(bytes),
+            Self::Long(len) => Str::long(len),
+        }
+    }
+
+    /// As [`Str::to_int`].
+    #[inline]
+    pub(crate) fn to_int(self) -> Option<i64> {
+        match self {
+            Self::Int(value) => Some(value),
+            Self::Short(bytes) => parse_int(bytes),
+            Self::Long(_) => None,
+        }
+    }
+}
+
+/// Takes one entry; the reason, if it cannot stand where it stands, ends the walk.
+pub(crate) trait Each: FnMut(Item<'_>) -> Result<(), &'static str> {}
+
+impl<F: FnMut(Item<'_>) -> Result<(), &'static str>> Each for F {}
 
 #[cold]
 pub(crate) fn header_cut(kind: &str, len: u64) -> PackedError {

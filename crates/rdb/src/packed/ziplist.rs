@@ -15,10 +15,9 @@
 //!
 //! Worked example, the list "a", 12: `10 00 00 00  0d 00 00 00  02 00  00 01 61  03 fd  ff`.
 
-use crate::entry::Str;
 use crate::error::PackedError;
 use crate::packed::{
-    ENTRY_PEEK, Each, bytes_after_end, entry_cut, header_cut, no_end, refused, wrong_count,
+    ENTRY_PEEK, Each, Item, bytes_after_end, entry_cut, header_cut, no_end, refused, wrong_count,
     wrong_total,
 };
 use crate::source::{Fault, Source};
@@ -129,16 +128,11 @@ fn step(
         return Err(wrong_length_before(index, at, said, len_before));
     }
     let encoded = bytes.get(before_len..).unwrap_or_default();
-    let (string, entry_len) = match head(encoded) {
-        Some(Head::Int { value, len }) => (Str::from_int(value), len),
+    let (item, entry_len) = match head(encoded) {
+        Some(Head::Int { value, len }) => (Item::Int(value), len),
         Some(Head::Str { header_len, len }) => {
             let start = usize::try_from(header_len).unwrap_or(usize::MAX);
-            let short = usize::try_from(len).ok().filter(|_| len <= Str::SHORT_LEN_MAX);
-            let string = match short.and_then(|short| encoded.get(start..start + short)) {
-                Some(short) => Str::from_bytes(short),
-                None => Str::long(len),
-            };
-            (string, header_len + len)
+            (Item::text(encoded.get(start..).unwrap_or_default(), len), header_len + len)
         }
         None => return Err(bad_encoding(encoded, index, at, left)),
     };
@@ -147,7 +141,7 @@ fn step(
     if whole >= left {
         return Err(entry_cut(KIND, at, index, left));
     }
-    each(string).map_err(|reason| refused(KIND, at, index, reason))?;
+    each(item).map_err(|reason| refused(KIND, at, index, reason))?;
     Ok(whole)
 }
 
@@ -181,18 +175,17 @@ fn bad_encoding(encoded: &[u8], index: u64, at: u64, left: u64) -> PackedError {
 #[expect(clippy::cast_possible_truncation, reason = "lengths of the test are small")]
 mod tests {
     use super::*;
-    use crate::entry::Text;
     use crate::source::Slice;
 
     const GOOD: &[u8] = b"\x10\0\0\0\x0d\0\0\0\x02\0\x00\x01a\x03\xfd\xff";
 
     fn entries(bytes: &[u8]) -> Result<Vec<String>, String> {
         let mut found = Vec::new();
-        let walked = walk(&mut Slice(bytes), |s: Str<'_>| {
-            found.push(match s.text {
-                Text::Int(value) => value.to_string(),
-                Text::Short(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
-                Text::Long => format!("{} bytes", s.len),
+        let walked = walk(&mut Slice(bytes), |item: Item<'_>| {
+            found.push(match item {
+                Item::Int(value) => value.to_string(),
+                Item::Short(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
+                Item::Long(len) => format!("{len} bytes"),
             });
             Ok(())
         });

@@ -7,9 +7,8 @@
 //!
 //! Worked example, the hash a: 1 with one spare byte: `01  01 61  01 01 31 00  ff`.
 
-use crate::entry::Str;
 use crate::packed::{
-    ENTRY_PEEK, Each, bytes_after_end, entry_cut, header_cut, no_end, refused, wrong_count,
+    ENTRY_PEEK, Each, Item, bytes_after_end, entry_cut, header_cut, no_end, refused, wrong_count,
 };
 use crate::source::{Fault, Source};
 
@@ -53,12 +52,8 @@ pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64
         if whole >= left {
             return Err(entry_cut(KIND, at, index, left).into());
         }
-        let short = usize::try_from(string_len).ok().filter(|_| string_len <= Str::SHORT_LEN_MAX);
-        let string = match short.and_then(|short| bytes.get(header_len..header_len + short)) {
-            Some(short) => Str::from_bytes(short),
-            None => Str::long(string_len),
-        };
-        each(string).map_err(|reason| refused(KIND, at, index, reason))?;
+        let item = Item::text(bytes.get(header_len..).unwrap_or_default(), string_len);
+        each(item).map_err(|reason| refused(KIND, at, index, reason))?;
         source.skip(whole)?;
         index += 1;
     }
@@ -76,15 +71,14 @@ pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::Text;
     use crate::source::Slice;
 
     fn entries(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
         let mut found = Vec::new();
-        let walked = walk(&mut Slice(bytes), |s: Str<'_>| {
-            match s.text {
-                Text::Short(bytes) => found.push(bytes.to_vec()),
-                Text::Int(_) | Text::Long => panic!("short strings only"),
+        let walked = walk(&mut Slice(bytes), |item: Item<'_>| {
+            match item {
+                Item::Short(bytes) => found.push(bytes.to_vec()),
+                Item::Int(_) | Item::Long(_) => panic!("short strings only"),
             }
             Ok(())
         });

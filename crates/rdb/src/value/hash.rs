@@ -14,6 +14,7 @@
 use crate::block::Blocks;
 use crate::entry::{Part, Visit};
 use crate::error::{Error, ErrorKind};
+use crate::length::string_at_hand;
 use crate::value::Value;
 
 /// Latest expiry a field can have, 48 bits without the two last values
@@ -22,10 +23,37 @@ pub(super) const FIELD_EXPIRE_MAX_MS: u64 = 0xffff_ffff_fffd;
 
 impl<B: Blocks, V: Visit> Value<'_, B, V> {
     pub(super) fn hash(&mut self) -> Result<(), Error> {
-        for _ in 0..self.row_count()? {
+        let mut left = self.row_count()?;
+        loop {
+            left -= self.pairs_at_hand(left);
+            if left == 0 {
+                return Ok(());
+            }
             self.field_and_value()?;
+            left -= 1;
         }
-        Ok(())
+    }
+
+    /// Reads pairs up to the first that is not at hand, is of an uncommon form or has a field
+    /// that was there before; answers how many.
+    fn pairs_at_hand(&mut self, count_max: u64) -> u64 {
+        let bytes = self.input.rest();
+        let (mut rest, mut count) = (bytes, 0);
+        let unique = &mut self.workspace.unique;
+        while count < count_max {
+            let Some((field, after)) = string_at_hand(rest) else { break };
+            let Some((value, after)) = string_at_hand(after) else { break };
+            if !unique.is_full() && !unique.insert(&field) {
+                // The other way of reading finds it again.
+                break;
+            }
+            self.visitor.pair(field, value);
+            rest = after;
+            count += 1;
+        }
+        let len = bytes.len() - rest.len();
+        self.input.consume(len);
+        count
     }
 
     pub(super) fn hash_absolute_expire(&mut self) -> Result<(), Error> {

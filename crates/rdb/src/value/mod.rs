@@ -19,6 +19,7 @@ use crate::block::Blocks;
 use crate::entry::{Packed, Part, Visit};
 use crate::error::{Error, ErrorKind};
 use crate::input::Input;
+use crate::length::string_at_hand;
 use crate::types::{ModuleId, RdbType};
 use packed_items::{Columns, Items};
 
@@ -134,10 +135,35 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 
     /// A set, member by member.
     fn members(&mut self) -> Result<(), Error> {
-        for _ in 0..self.row_count()? {
+        let mut left = self.row_count()?;
+        loop {
+            left -= self.members_at_hand(left);
+            if left == 0 {
+                return Ok(());
+            }
             self.member()?;
+            left -= 1;
         }
-        Ok(())
+    }
+
+    /// Reads members up to the first that is not at hand, is of an uncommon form or was there
+    /// before; answers how many.
+    fn members_at_hand(&mut self, count_max: u64) -> u64 {
+        let bytes = self.input.rest();
+        let (mut rest, mut count) = (bytes, 0);
+        let unique = &mut self.workspace.unique;
+        while count < count_max {
+            let Some((member, after)) = string_at_hand(rest) else { break };
+            if !unique.is_full() && !unique.insert(&member) {
+                break;
+            }
+            self.visitor.member(member);
+            rest = after;
+            count += 1;
+        }
+        let len = bytes.len() - rest.len();
+        self.input.consume(len);
+        count
     }
 
     /// Reads and pushes one member of a set or sorted set.

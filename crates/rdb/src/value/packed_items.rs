@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::entry::{Packed, Part, Str, Text, Visit};
+use crate::entry::{Packed, Part, Visit};
 use crate::error::PackedError;
 use crate::length::Walk;
-use crate::packed::{intset, listpack, ziplist, zipmap};
+use crate::packed::{Item, intset, listpack, ziplist, zipmap};
 use crate::source::{Fault, Source};
 use crate::value::hash::FIELD_EXPIRE_MAX_MS;
 use crate::value::unique::Unique;
@@ -28,7 +28,7 @@ pub(super) enum Columns {
 }
 
 impl Columns {
-    fn width(self) -> u64 {
+    fn width(self) -> u8 {
         match self {
             Columns::Element | Columns::Member | Columns::Template => 1,
             Columns::MemberScore | Columns::FieldValue => 2,
@@ -85,47 +85,58 @@ impl<'v, V: Visit> Items<'v, V> {
 
     /// Pushes one entry as what its column says.
     #[inline]
-    fn item(&mut self, item: Str<'_>) -> Result<(), &'static str> {
-        let part = match (self.columns, self.column) {
-            (Columns::Element, _) => Part::Member(item),
+    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str> {
+        match (self.columns, self.column) {
+            (Columns::Element, _) => self.push(|| Part::Member(item.to_str())),
             (Columns::Member, _) | (Columns::MemberScore, 0) => {
-                if !self.unique.insert(&item) {
+                if !self.unique.insert_item(item) {
                     return Err("this member stands in the blob before");
                 }
-                Part::Member(item)
+                self.push(|| Part::Member(item.to_str()));
             }
             (Columns::MemberScore, _) => {
-                check_score(&item)?;
-                Part::ScoreText(item)
+                check_score(item)?;
+                self.push(|| Part::ScoreText(item.to_str()));
             }
             (Columns::FieldValue | Columns::FieldValueExpire, 0) => {
-                if !self.unique.insert(&item) {
+                if !self.unique.insert_item(item) {
                     return Err("this field stands in the blob before");
                 }
-                Part::Field(item)
+                self.push(|| Part::Field(item.to_str()));
             }
-            (Columns::FieldValue, _) | (Columns::FieldValueExpire, 1) => Part::Value(item),
-            (Columns::FieldValueExpire, _) => match self.expire(&item)? {
-                0 => return self.end_of_row(),
-                at_ms => Part::FieldExpire(at_ms),
+            (Columns::FieldValue, _) | (Columns::FieldValueExpire, 1) => {
+                self.push(|| Part::Value(item.to_str()));
+            }
+            (Columns::FieldValueExpire, _) => match self.expire(item)? {
+                0 => {}
+                at_ms => self.push(|| Part::FieldExpire(at_ms)),
             },
             (Columns::Template, _) => match self.values_expected {
-                Some(_) => Part::Value(item),
-                None => return self.template(&item),
+                Some(_) => self.push(|| Part::Value(item.to_str())),
+                None => return self.template(item),
             },
-        };
-        if self.is_wanted {
-            self.visitor.part(part);
         }
-        self.end_of_row()
+        self.column += 1;
+        if self.column == self.columns.width() {
+            self.column = 0;
+            self.row_count += 1;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn push<'a>(&mut self, part: impl FnOnce() -> Part<'a>) {
+        if self.is_wanted {
+            self.visitor.part(part());
+        }
     }
 
     /// Takes the expiry of a field; 0 is none. Fields stand in the order of their expiry,
     /// those without at the end.
-    fn expire(&mut self, item: &Str<'_>) -> Result<u64, &'static str> {
-        let at_ms = match item.text {
-            Text::Int(at_ms) => u64::try_from(at_ms).map_err(|_| "an expiry cannot be negative")?,
-            Text::Short(_) | Text::Long => return Err("an expiry must be an integer"),
+    fn expire(&mut self, item: Item<'_>) -> Result<u64, &'static str> {
+        let at_ms = match item {
+            Item::Int(at_ms) => u64::try_from(at_ms).map_err(|_| "an expiry cannot be negative")?,
+            Item::Short(_) | Item::Long(_) => return Err("an expiry must be an integer"),
         };
         let rank = if at_ms == 0 { u64::MAX } else { at_ms };
         if at_ms > FIELD_EXPIRE_MAX_MS {
@@ -138,18 +149,8 @@ impl<'v, V: Visit> Items<'v, V> {
         Ok(at_ms)
     }
 
-    #[inline]
-    fn end_of_row(&mut self) -> Result<(), &'static str> {
-        self.column += 1;
-        if u64::from(self.column) == self.columns.width() {
-            self.column = 0;
-            self.row_count += 1;
-        }
-        Ok(())
-    }
-
     /// Takes the first entry of a template hash.
-    fn template(&mut self, item: &Str<'_>) -> Result<(), &'static str> {
+    fn template(&mut self, item: Item<'_>) -> Result<(), &'static str> {
         let id = item.to_int().and_then(|id| u64::try_from(id).ok());
         let id = id.ok_or("a template's number expected")?;
         self.values_expected = Some(*self.templates.get(&id).ok_or("no such template")?);
@@ -177,13 +178,13 @@ impl<'v, V: Visit> Items<'v, V> {
 
 /// Refuses a score that no sorted set can have.
 #[inline]
-fn check_score(score: &Str<'_>) -> Result<(), &'static str> {
-    match score.text {
-        Text::Int(_) => Ok(()),
+fn check_score(score: Item<'_>) -> Result<(), &'static str> {
+    match score {
+        Item::Int(_) => Ok(()),
         // The server reads a packed score with `strtod`, which takes what is no number for 0.
-        Text::Short([b'-' | b'+', rest @ ..]) if is_nan(rest) => Err("a score cannot be NaN"),
-        Text::Short(text) if is_nan(text) => Err("a score cannot be NaN"),
-        Text::Short(_) | Text::Long => Ok(()),
+        Item::Short([b'-' | b'+', rest @ ..]) if is_nan(rest) => Err("a score cannot be NaN"),
+        Item::Short(text) if is_nan(text) => Err("a score cannot be NaN"),
+        Item::Short(_) | Item::Long(_) => Ok(()),
     }
 }
 
@@ -202,6 +203,12 @@ impl<V: Visit> Walk for Items<'_, V> {
     fn walk<S: Source>(&mut self, source: &mut S) -> Result<(), Fault> {
         let rows_before = self.row_count;
         let (kind, entry_count) = match self.kind {
+            // Elements of a list may be alike, so that nothing of them matters but their number.
+            Packed::Listpack if self.columns == Columns::Element && !self.is_wanted => {
+                let count = listpack::walk(source, |_| Ok(()))?;
+                self.row_count += count;
+                ("listpack", count)
+            }
             Packed::Listpack => ("listpack", listpack::walk(source, |item| self.item(item))?),
             Packed::Ziplist => ("ziplist", ziplist::walk(source, |item| self.item(item))?),
             Packed::Zipmap => ("zipmap", zipmap::walk(source, |item| self.item(item))?),

@@ -10,9 +10,8 @@
 //! flags & 1: the entry is deleted
 //! ```
 
-use crate::entry::Str;
 use crate::error::PackedError;
-use crate::packed::listpack;
+use crate::packed::{Item, listpack};
 use crate::source::{Fault, Source};
 
 const DELETED: i64 = 1;
@@ -63,7 +62,7 @@ pub(super) fn walk_node<S: Source>(source: &mut S) -> Result<u64, Fault> {
         flags: 0,
         item_count: 0,
     };
-    listpack::walk(source, |item| node.take(&item))?;
+    listpack::walk(source, |item| node.take(item))?;
     if !matches!(node.next, Next::Flags) {
         return Err(PackedError::new(0, "stream node ends inside an entry").into());
     }
@@ -83,7 +82,7 @@ pub(super) fn walk_node<S: Source>(source: &mut S) -> Result<u64, Fault> {
 
 impl Node {
     #[inline]
-    fn take(&mut self, item: &Str<'_>) -> Result<(), &'static str> {
+    fn take(&mut self, item: Item<'_>) -> Result<(), &'static str> {
         self.item_count += 1;
         self.next = match self.next {
             Next::Item { left } => match left - 1 {
@@ -156,11 +155,11 @@ impl Node {
     }
 }
 
-fn int(item: &Str<'_>) -> Result<i64, &'static str> {
+fn int(item: Item<'_>) -> Result<i64, &'static str> {
     item.to_int().ok_or("an integer expected")
 }
 
-fn count(item: &Str<'_>) -> Result<i64, &'static str> {
+fn count(item: Item<'_>) -> Result<i64, &'static str> {
     let count = int(item)?;
     if count < 0 { Err("a count cannot be negative") } else { Ok(count) }
 }

@@ -1,6 +1,7 @@
 //! Elements that stand twice in one packed blob: a server refuses such a blob.
 
 use crate::entry::{Str, Text};
+use crate::packed::Item;
 
 /// Remembers the hashes of a blob's elements, in a table small enough for the cache.
 #[derive(Debug)]
@@ -35,13 +36,29 @@ impl Unique {
     /// [`Unique::COUNT_MAX`] are not looked at.
     #[inline]
     pub(crate) fn insert(&mut self, element: &Str<'_>) -> bool {
-        if self.used.len() == Self::COUNT_MAX {
+        self.insert_item(match element.text {
+            Text::Int(value) => Item::Int(value),
+            Text::Short(bytes) => Item::Short(bytes),
+            Text::Long => Item::Long(element.len),
+        })
+    }
+
+    /// Whether no more elements are remembered.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.used.len() == Self::COUNT_MAX
+    }
+
+    /// As [`Unique::insert`].
+    #[inline]
+    pub(crate) fn insert_item(&mut self, element: Item<'_>) -> bool {
+        if self.is_full() {
             return true;
         }
-        let hash = match element.text {
-            Text::Int(value) => mix(value.cast_unsigned(), 0x9e37_79b9_7f4a_7c15),
-            Text::Short(bytes) => hash(bytes),
-            Text::Long => return true,
+        let hash = match element {
+            Item::Int(value) => mix(value.cast_unsigned(), 0x9e37_79b9_7f4a_7c15),
+            Item::Short(bytes) => hash(bytes),
+            Item::Long(_) => return true,
         };
         // An empty slot has hash 0.
         let hash = hash.max(1);

@@ -8,43 +8,76 @@
 use crate::block::Blocks;
 use crate::entry::{Part, Visit};
 use crate::error::Error;
+use crate::length::string_at_hand;
 use crate::value::Value;
 
 impl<B: Blocks, V: Visit> Value<'_, B, V> {
     pub(super) fn zset_text(&mut self) -> Result<(), Error> {
-        self.scored(|value| {
-            let len = value.input.u8()?;
-            Ok(match len {
-                253 => f64::NAN,
-                254 => f64::INFINITY,
-                255 => f64::NEG_INFINITY,
-                _ => {
-                    let at = value.input.at();
-                    let text = value.input.take(usize::from(len))?;
-                    let score = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-                    score.unwrap_or_else(|| {
-                        value.input.note_damage(at, "a score must be a number");
-                        0.0
-                    })
-                }
-            })
-        })
+        for _ in 0..self.row_count()? {
+            self.scored(|value| {
+                let len = value.input.u8()?;
+                Ok(match len {
+                    253 => f64::NAN,
+                    254 => f64::INFINITY,
+                    255 => f64::NEG_INFINITY,
+                    _ => {
+                        let at = value.input.at();
+                        let text = value.input.take(usize::from(len))?;
+                        let score =
+                            std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+                        score.unwrap_or_else(|| {
+                            value.input.note_damage(at, "a score must be a number");
+                            0.0
+                        })
+                    }
+                })
+            })?;
+        }
+        Ok(())
     }
 
     pub(super) fn zset_binary(&mut self) -> Result<(), Error> {
-        self.scored(|value| Ok(f64::from_le_bytes(value.input.array()?)))
+        let mut left = self.row_count()?;
+        loop {
+            left -= self.scored_at_hand(left);
+            if left == 0 {
+                return Ok(());
+            }
+            self.scored(|value| Ok(f64::from_le_bytes(value.input.array()?)))?;
+            left -= 1;
+        }
+    }
+
+    /// Reads members and scores up to the first that are not at hand or not usual; answers
+    /// how many.
+    fn scored_at_hand(&mut self, count_max: u64) -> u64 {
+        let bytes = self.input.rest();
+        let (mut rest, mut count) = (bytes, 0);
+        let unique = &mut self.workspace.unique;
+        while count < count_max {
+            let Some((member, after)) = string_at_hand(rest) else { break };
+            let Some((score, after)) = after.split_first_chunk() else { break };
+            let score = f64::from_le_bytes(*score);
+            if score.is_nan() || (!unique.is_full() && !unique.insert(&member)) {
+                break;
+            }
+            self.visitor.scored(member, score);
+            rest = after;
+            count += 1;
+        }
+        let len = bytes.len() - rest.len();
+        self.input.consume(len);
+        count
     }
 
     fn scored(&mut self, score: impl Fn(&mut Self) -> Result<f64, Error>) -> Result<(), Error> {
-        for _ in 0..self.row_count()? {
-            self.member()?;
-            let score_at = self.input.at();
-            let score = score(self)?;
-            if score.is_nan() {
-                self.input.note_damage(score_at, "a score cannot be NaN");
-            }
-            self.visitor.part(Part::Score(score));
+        self.member()?;
+        let score_at = self.input.at();
+        let score = score(self)?;
+        if score.is_nan() {
+            self.input.note_damage(score_at, "a score cannot be NaN");
         }
+        self.visitor.part(Part::Score(score));
         Ok(())
     }
 }

@@ -242,7 +242,7 @@ fn damage_inside_a_value() {
         (
             "lzf too long",
             with_value(0, [0xc3, 4, 1, 2, b'a', b'b', b'c']),
-            "byte 32: compressed string announces 1 bytes and has others, at byte 3 of the expanded form",
+            "byte 32: compressed string announces 1 bytes and expands to 3, at byte 3 of the expanded form",
         ),
         (
             "zset nan",

@@ -4,13 +4,16 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 
+/// Longest body that is parsed: a list of small members takes many times its length in memory.
+const LEN_MAX: usize = 256 * 1024;
+
 /// Reads the members of the object in `body`.
 pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if body.trim_ascii().is_empty() {
         return Err(ApiError::EmptyBody);
     }
     // A list would pass for the members in their order.
-    if !body.trim_ascii_start().starts_with(b"{") {
+    if !body.trim_ascii_start().starts_with(b"{") || body.len() > LEN_MAX {
         return Err(ApiError::MalformedBody);
     }
     serde_json::from_slice(body).map_err(|_| ApiError::MalformedBody)

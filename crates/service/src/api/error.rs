@@ -19,6 +19,8 @@ pub(crate) enum ApiError {
     NotPermitted,
     /// The gateway knows no such path.
     NotPublished,
+    /// The request can be understood in two ways.
+    Ambiguous(&'static str),
     BodyTooLong,
     BodyTooSlow,
     Throttled,
@@ -72,6 +74,9 @@ impl ApiError {
             Self::InvalidMember(name) => {
                 let text = format!("Invalid {name} parameter in the request.");
                 return (StatusCode::BAD_REQUEST, "DCS.4063", text);
+            }
+            Self::Ambiguous(reason) => {
+                return (StatusCode::BAD_REQUEST, "APIGW.0201", format!("Bad request: {reason}"));
             }
             Self::InvalidToken => (StatusCode::UNAUTHORIZED, "DCS.1001", "Invalid token."),
             Self::TokenExpired => (StatusCode::UNAUTHORIZED, "DCS.1002", "Token expired."),

@@ -5,6 +5,7 @@ pub(crate) mod backups;
 mod body;
 pub(crate) mod downloads;
 mod error;
+pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod key_analysis;
 pub(crate) mod projects;

@@ -11,10 +11,12 @@ mod signer;
 mod target;
 mod token;
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
@@ -169,10 +171,23 @@ impl Throttle {
                 true => Some(self.long_bodies.acquire().await.map_err(ApiError::internal)?),
                 false => None,
             };
-            to_bytes(body, len_max).await.map_err(|_| ApiError::BodyTooLong)
+            read_frames(body, len_max).await
         };
         timeout(self.body_time, read).await.map_err(|_| ApiError::BodyTooSlow)?
     }
+}
+
+async fn read_frames(mut body: Body, len_max: usize) -> Result<Bytes, ApiError> {
+    let mut read = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|_| ApiError::Ambiguous("its body is malformed or cut"))?;
+        let Some(data) = frame.data_ref() else { continue };
+        if data.len() > len_max - read.len() {
+            return Err(ApiError::BodyTooLong);
+        }
+        read.extend_from_slice(data);
+    }
+    Ok(read.into())
 }
 
 /// The layer: verifies a request and leaves a [`Caller`] and the [`Target`].

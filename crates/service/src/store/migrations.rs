@@ -29,6 +29,7 @@ const MIGRATIONS: &[(i64, &str, Sql)] = &[
             postgres: include_str!("../../migrations/0003_clock.postgres.sql"),
         },
     ),
+    (4, "parts", Sql::Same(include_str!("../../migrations/0004_parts.sql"))),
 ];
 
 /// Brings the tables up to date; a process that is killed on the way leaves whole migrations.

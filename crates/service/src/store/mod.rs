@@ -4,10 +4,13 @@
 //! columns are TEXT, BIGINT or BYTEA, flags and states are words, and the present is
 //! [`now_ms`], the database's own clock. What differs is here and in [`migrations`].
 
+mod listen;
 mod migrations;
+mod parts;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
+mod workers;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,8 +20,11 @@ use sqlx::error::DatabaseError;
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Executor as _};
 use tokio::time::timeout;
 
+pub(crate) use self::listen::{News, listen};
+pub(crate) use self::parts::{DEATHS_MAX, Next, Terms};
 pub(crate) use self::tasks::Deletion;
 use crate::Secret;
+use crate::fail::{self, Moment};
 
 /// How long an operation may take, whatever the database does.
 const ANSWER_MAX: Duration = Duration::from_secs(12);
@@ -92,7 +98,9 @@ impl Store {
             .after_connect(move |connection, _| Box::pin(prepare(kind, connection)))
             .connect_with(options)
             .await?;
+        fail::point("migrate", Moment::Before).await;
         migrations::migrate(&pool, kind).await?;
+        fail::point("migrate", Moment::After).await;
         Ok(Self { pool, kind })
     }
 
@@ -109,6 +117,18 @@ impl Store {
         })
     }
 
+    /// Ends a transaction that writes; `name` is that of its fail points.
+    async fn commit(
+        &self,
+        transaction: sqlx::Transaction<'static, sqlx::Any>,
+        name: &'static str,
+    ) -> Result<(), StoreError> {
+        fail::point(name, Moment::Before).await;
+        transaction.commit().await?;
+        fail::point(name, Moment::After).await;
+        Ok(())
+    }
+
     /// Waits for an operation, but not for ever: a database can be there and not answer.
     pub(crate) async fn within<T>(
         &self,
@@ -117,6 +137,13 @@ impl Store {
         timeout(ANSWER_MAX, operation).await.unwrap_or_else(|_| {
             Err(StoreError::Unavailable(format!("no answer within {} s", ANSWER_MAX.as_secs())))
         })
+    }
+}
+
+impl StoreError {
+    /// Whether the same may succeed later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
     }
 }
 

@@ -3,26 +3,43 @@
 //! ```text
 //!  create          claim                finish
 //! -------> waiting ------> running ---------------> success | failed
-//!             ^               |  renew (lease, progress)
+//!             ^               |  beat (lease, progress)
 //!             +---------------+
-//!        release, or the lease ran out: the worker died
+//!        release, a fault that may pass, or the lease ran out: the worker died
 //! ```
 //!
-//! A worker holds a task by a lease. Its writes carry the number of its attempt, so that a
-//! worker that lost its task cannot write over the one that has it now. A task that is deleted
-//! while it runs is lost to its worker in the same way.
+//! What workers take are the parts of a task. A task of one backup has one part, `whole`; of
+//! several it has a part for each, and what they found is merged in the order of the backups:
+//!
+//! ```text
+//! count, count, ... -> join -> finish
+//!                        |  where prefixes outgrew their memory
+//!                        +---> recount, recount, ... -> report -> finish
+//! ```
+//!
+//! A worker holds a part by a lease. Its writes carry the number of its attempt, so that a
+//! worker that lost its part cannot write over the one that has it now. A task that is deleted
+//! while it runs is lost to its workers in the same way.
 
+mod child;
+mod engine;
+mod frame;
+mod job;
+mod pulse;
 mod worker;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::config::Role;
 use crate::settings::AnalysisConfig;
-use crate::store::Store;
+use crate::store::{News, Store};
 
-pub(crate) use self::worker::work;
+pub use self::child::{ChildError, Isolation, child};
+pub(crate) use self::engine::{Engine, Works};
+pub(crate) use self::pulse::Pulse;
+pub(crate) use self::worker::Slot;
 
 /// State of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +59,6 @@ pub(crate) struct Task {
     pub(crate) created_at_ms: i64,
     pub(crate) started_at_ms: Option<i64>,
     pub(crate) finished_at_ms: Option<i64>,
-    pub(crate) attempt: i64,
     pub(crate) progress: Progress,
     pub(crate) error: Option<String>,
 }
@@ -55,6 +71,8 @@ pub(crate) struct Subject {
     pub(crate) first: Part,
     /// What is merged into the same report.
     pub(crate) more: Vec<Part>,
+    /// Tasks with a higher one are run first.
+    pub(crate) priority: i64,
     pub(crate) settings: AnalysisConfig,
 }
 
@@ -69,7 +87,35 @@ pub(crate) struct Part {
     pub(crate) group_name: String,
 }
 
-/// How far the present attempt is.
+/// What a part of a task does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Step {
+    /// Analyses all backups.
+    Whole,
+    /// Counts one backup.
+    Count,
+    /// Merges the counts.
+    Join,
+    /// Counts the leading prefixes of one backup once more, exactly.
+    Recount,
+    /// Merges these as well.
+    Report,
+}
+
+/// A part of a task that a worker has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) task: Task,
+    pub(crate) step: Step,
+    pub(crate) number: i64,
+    pub(crate) attempt: i64,
+    /// How many attempts before ended with the worker.
+    pub(crate) deaths: i64,
+    /// How many attempts before met a fault that may pass.
+    pub(crate) faults: i64,
+}
+
+/// How far the present attempts are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {
     pub(crate) bytes_read: u64,
@@ -78,7 +124,7 @@ pub(crate) struct Progress {
     pub(crate) key_count: u64,
 }
 
-/// How an attempt ended.
+/// How a task ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// Why the task has failed, if it has.
@@ -93,14 +139,57 @@ pub(crate) struct Outcome {
 pub(crate) struct Tasks {
     pub(crate) store: Store,
     /// There is something to do.
-    pub(crate) added: Notify,
+    added: watch::Sender<()>,
     /// A task that ran is gone.
-    pub(crate) deleted: Notify,
+    deleted: watch::Sender<()>,
+}
+
+impl Tasks {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, added: watch::Sender::default(), deleted: watch::Sender::default() }
+    }
+
+    /// Wakes whom it may concern.
+    pub(crate) fn tell(&self, news: News) {
+        match news {
+            News::Added => self.added.send_replace(()),
+            News::Deleted => self.deleted.send_replace(()),
+        };
+    }
 }
 
 impl Subject {
     pub(crate) fn parts(&self) -> impl Iterator<Item = &Part> {
         [&self.first].into_iter().chain(&self.more)
+    }
+}
+
+impl Step {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Whole, Self::Count, Self::Join, Self::Recount, Self::Report];
+
+    /// What a new task begins with, and how many of it.
+    pub(crate) fn first(subject: &Subject) -> (Self, usize) {
+        match subject.more.len() {
+            0 => (Self::Whole, 1),
+            more => (Self::Count, more + 1),
+        }
+    }
+
+    /// The word for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Count => "count",
+            Self::Join => "join",
+            Self::Recount => "recount",
+            Self::Report => "report",
+        }
+    }
+
+    /// The step with this name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.name() == name)
     }
 }
 

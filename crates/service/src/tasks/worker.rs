@@ -1,198 +1,345 @@
-//! Workers: each takes one task after another and runs it on a blocking thread.
+//! Workers: each takes one part of a task after another and has it analysed.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use offkey_analysis::{Cancelled, Report, analyze};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
-use uuid::Uuid;
 
-use super::{Outcome, Part, Progress, Task};
-use crate::App;
+use super::child::{Earlier, Ended, Watch, run};
+use super::job::{Done, EndKind, Job, JobInput};
+use super::{Claim, Engine, Outcome, Part, Progress, Step};
 use crate::backups::{self, Backup};
+use crate::store::{DEATHS_MAX, News, Next};
 
-/// How often a worker renews its lease and notes its progress.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How often a worker says that it is alive, shows progress and looks whether it still has its
+/// part; more often than the lease demands.
+const BEAT_MAX: Duration = Duration::from_secs(2);
 
-/// How often a worker looks for tasks whose worker has died.
-const IDLE: Duration = Duration::from_secs(5);
+/// How often a worker looks for what nobody told it of: tasks of workers that have died, or
+/// whose time to be tried again has come.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// How long a worker waits before it asks a database that failed again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What the analysis and its worker tell each other.
-#[derive(Debug, Default)]
-struct Watch {
-    stop: AtomicBool,
-    bytes_read: AtomicU64,
-    bytes_total: AtomicU64,
-    key_count: AtomicU64,
+/// How often a part is tried that meets faults which may pass.
+const FAULTS_MAX: i64 = 5;
+
+/// One of the workers of a process.
+#[derive(Clone)]
+pub(crate) struct Slot {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) number: usize,
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
-/// Runs tasks until `stop` says so; a task that runs then is given back.
-pub(crate) async fn work(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    while !*stop.borrow() {
-        match app.tasks.store.claim().await {
-            Ok(Some(task)) => run(&app, &task, &mut stop).await,
-            Ok(None) => tokio::select! {
-                () = app.tasks.added.notified() => {}
-                () = sleep(IDLE) => {}
-                _ = stop.changed() => {}
-            },
-            Err(error) => {
-                tracing::error!(%error, "no task could be taken");
-                tokio::select! { () = sleep(RETRY) => {}, _ = stop.changed() => {} }
+/// What is left to be said of an attempt.
+#[derive(Debug)]
+enum Verdict {
+    Finish(Outcome),
+    Done(Vec<u8>, Next),
+    /// A fault that may pass.
+    Retry(Duration, String),
+    /// The process that analysed has died.
+    Died(Duration, String),
+}
+
+impl Slot {
+    /// Works until told to stop, whatever befalls a task.
+    pub(crate) async fn stay(self) {
+        loop {
+            let ended = tokio::spawn(self.clone().work()).await;
+            match ended {
+                Ok(()) => return,
+                Err(error) => tracing::error!(%error, slot = self.number, "worker ended badly"),
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Runs parts until `stop` says so; one that runs then is given back.
+    async fn work(mut self) {
+        let mut added = self.engine.tasks.added.subscribe();
+        while !*self.stop.borrow() {
+            let claimed = self.engine.tasks.store.claim(&self.engine.terms).await;
+            match claimed {
+                Ok(claimed) => {
+                    self.engine.pulse.beat(self.number);
+                    match claimed {
+                        Some(claim) => self.run(&claim).await,
+                        None => tokio::select! {
+                            _ = added.changed() => {}
+                            () = sleep(IDLE) => {}
+                            _ = self.stop.changed() => {}
+                        },
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "no task could be taken");
+                    self.pause().await;
+                }
             }
         }
     }
-}
 
-async fn run(app: &Arc<App>, task: &Task, stop: &mut watch::Receiver<bool>) {
-    tracing::info!(task_id = %task.id, attempt = task.attempt, "analysis starts");
-    let watch = Arc::new(Watch::default());
-    let mut job = spawn_blocking({
-        let (app, task, watch) = (Arc::clone(app), task.clone(), Arc::clone(&watch));
-        move || analyze_backups(&app, &task, &watch)
-    });
-    let mut heartbeat = interval(HEARTBEAT);
-    let result = loop {
-        tokio::select! {
-            result = &mut job => break result,
-            _ = heartbeat.tick() => match app.tasks.store.renew(task, watch.progress()).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    tracing::warn!(task_id = %task.id, attempt = task.attempt, "task is lost");
-                    watch.stop.store(true, Ordering::Relaxed);
-                }
-                Err(error) => tracing::error!(task_id = %task.id, %error, "lease not renewed"),
-            },
-            () = app.tasks.deleted.notified() => heartbeat.reset_immediately(),
-            Ok(()) = stop.changed() => watch.stop.store(true, Ordering::Relaxed),
-        }
-    };
-    let outcome = match result {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(Cancelled)) => return release(app, task).await,
-        Err(panic) => Outcome {
-            error: Some(format!("analysis ended at byte {}: {panic}", watch.progress().bytes_read)),
-            report: None,
-            progress: watch.progress(),
-        },
-    };
-    finish(app, task, &outcome, stop).await;
-}
-
-/// Analyses the files of `task` into one report; why that is not possible is an outcome as well.
-fn analyze_backups(app: &App, task: &Task, watch: &Watch) -> Result<Outcome, Cancelled> {
-    let failed = |error: String| {
-        Ok(Outcome { error: Some(error), report: None, progress: Progress::default() })
-    };
-    let subject = &task.subject;
-    let backups = match subject.parts().map(|part| find(app, subject.instance_id, part)).collect() {
-        Ok::<Vec<_>, _>(backups) => backups,
-        Err(error) => return failed(error),
-    };
-    watch.bytes_total.store(backups.iter().map(|backup| backup.len).sum(), Ordering::Relaxed);
-    let options = subject.settings.options((app.clock)());
-    let paths: Vec<_> = backups.iter().map(|backup| backup.path.clone()).collect();
-    let mut report = analyze(&paths, &options, watch)?;
-    name_inputs(&mut report, &backups);
-    let error = report.inputs.iter().find_map(|input| input.error.clone());
-    match serde_json::to_string(&report) {
-        Ok(json) => Ok(Outcome { error, report: Some(json), progress: watch.progress() }),
-        Err(error) => failed(format!("report cannot be written as JSON: {error}")),
+    async fn pause(&mut self) {
+        tokio::select! { () = sleep(RETRY) => {}, _ = self.stop.changed() => {} }
     }
+
+    async fn run(&mut self, claim: &Claim) {
+        let Claim { task, step, number, attempt, .. } = claim;
+        tracing::info!(task_id = %task.id, step = step.name(), number, attempt, "part starts");
+        let watch = Arc::new(Watch::default());
+        let Some(ended) = self.attempt(claim, &watch).await else { return };
+        let verdict = match ended {
+            Ended::Done(done) => verdict(claim, done, watch.progress()),
+            Ended::Died(how) => died(claim, &how, watch.progress()),
+            Ended::Store(error) => fault(claim, error.to_string(), watch.progress(), None),
+            Ended::Lost => return,
+        };
+        self.tell(claim, watch.progress(), &verdict).await;
+    }
+
+    /// Has the part analysed, beating meanwhile; nothing if it was lost or given back.
+    async fn attempt(&mut self, claim: &Claim, watch: &Arc<Watch>) -> Option<Ended> {
+        let engine = Arc::clone(&self.engine);
+        let mut deleted = engine.tasks.deleted.subscribe();
+        let analysis = async {
+            match prepare(&engine, claim, watch).await {
+                Ok((job, earlier)) => {
+                    run(&engine.isolation, &engine.limits, job, earlier, watch).await
+                }
+                Err(done) => Ended::Done(done),
+            }
+        };
+        tokio::pin!(analysis);
+        let lease = engine.terms.lease;
+        let mut heartbeat = interval(BEAT_MAX.min(lease / 3));
+        loop {
+            tokio::select! {
+                ended = &mut analysis => return Some(ended),
+                _ = heartbeat.tick() => {
+                    match engine.tasks.store.beat(claim, watch.progress(), lease).await {
+                        Ok(true) => engine.pulse.beat(self.number),
+                        Ok(false) => {
+                            tracing::warn!(task_id = %claim.task.id, "part is lost");
+                            return None;
+                        }
+                        Err(error) => {
+                            tracing::error!(task_id = %claim.task.id, %error, "lease not renewed");
+                        }
+                    }
+                }
+                _ = deleted.changed() => heartbeat.reset_immediately(),
+                _ = self.stop.changed() => {
+                    release(&engine, claim).await;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Stores the verdict, trying again while the database fails and nobody wants to stop.
+    async fn tell(&mut self, claim: &Claim, progress: Progress, verdict: &Verdict) {
+        let (engine, task_id) = (Arc::clone(&self.engine), claim.task.id);
+        let store = &engine.tasks.store;
+        loop {
+            let told = match verdict {
+                Verdict::Finish(outcome) => store.finish(claim, outcome).await,
+                Verdict::Done(result, next) => store.done(claim, result, progress, *next).await,
+                Verdict::Retry(delay, _) => store.retry(claim, *delay).await,
+                Verdict::Died(delay, _) => store.died(claim, *delay).await,
+            };
+            match told {
+                Ok(false) => tracing::warn!(%task_id, "part was lost, its result is dropped"),
+                Err(error) if error.may_pass() => {
+                    tracing::error!(%task_id, %error, "result not stored");
+                    if *self.stop.borrow() {
+                        return;
+                    }
+                    self.pause().await;
+                    continue;
+                }
+                // The lease runs out, and another attempt may have more luck.
+                Err(error) => tracing::error!(%task_id, %error, "result cannot be stored"),
+                Ok(true) => match verdict {
+                    Verdict::Finish(outcome) => {
+                        let failed = outcome.error.is_some();
+                        tracing::info!(%task_id, failed, "task ends");
+                    }
+                    Verdict::Done(_, next) => {
+                        engine.tasks.tell(News::Added);
+                        tracing::info!(%task_id, ?next, "part ends");
+                    }
+                    Verdict::Retry(delay, why) | Verdict::Died(delay, why) => {
+                        tracing::warn!(%task_id, ?delay, why, "part is tried again");
+                    }
+                },
+            }
+            return;
+        }
+    }
+}
+
+/// The job that a claim means, and what goes with it; or why there is none.
+async fn prepare(
+    engine: &Arc<Engine>,
+    claim: &Claim,
+    watch: &Watch,
+) -> Result<(Job, Earlier), Done> {
+    let subject = &claim.task.subject;
+    let count = i64::try_from(subject.parts().count()).unwrap_or(i64::MAX);
+    let at = usize::try_from(claim.number).unwrap_or(usize::MAX);
+    let each = |step| (0..count).map(move |number| (step, number));
+    let earlier = match claim.step {
+        Step::Whole | Step::Count => vec![],
+        Step::Join => each(Step::Count).collect(),
+        Step::Recount => vec![(Step::Join, 0)],
+        Step::Report => [(Step::Join, 0)].into_iter().chain(each(Step::Recount)).collect(),
+    };
+    let parts: Vec<Part> = match claim.step {
+        Step::Whole => subject.parts().cloned().collect(),
+        Step::Count | Step::Recount => subject.parts().skip(at).take(1).cloned().collect(),
+        Step::Join | Step::Report => vec![],
+    };
+    let found = spawn_blocking({
+        let (engine, claim) = (Arc::clone(engine), claim.clone());
+        move || parts.iter().map(|part| find(&engine, &claim, part)).collect::<Result<Vec<_>, _>>()
+    });
+    let backups =
+        found.await.unwrap_or_else(|panic| Err(Done::nothing(panic.to_string(), true)))?;
+    watch.bytes_total.store(backups.iter().map(|backup| backup.len).sum(), Ordering::Relaxed);
+    let inputs = backups
+        .into_iter()
+        .map(|Backup { node_id, file_name, path, .. }| JobInput {
+            path: path.as_os_str().as_bytes().to_vec(),
+            name: if count == 1 { file_name } else { format!("{node_id}/{file_name}") },
+        })
+        .collect();
+    let job = Job {
+        step: claim.step,
+        inputs,
+        settings: subject.settings.clone(),
+        now_ms: claim.task.created_at_ms,
+        blobs: earlier.len(),
+    };
+    let store = engine.tasks.store.clone();
+    Ok((job, Earlier { store, task_id: claim.task.id, parts: earlier }))
 }
 
 /// The file of `part`, or why there is none.
-fn find(app: &App, instance_id: Uuid, part: &Part) -> Result<Backup, String> {
+fn find(engine: &Engine, claim: &Claim, part: &Part) -> Result<Backup, Done> {
     let Part { node_id, backup_id, .. } = part;
-    let instance = app.instances.iter().find(|instance| instance.id == instance_id);
+    let instance_id = claim.task.subject.instance_id;
+    let instance = engine.instances.iter().find(|instance| instance.id == instance_id);
     let found = instance.and_then(|instance| Some((instance, instance.node(node_id)?)));
     let Some((instance, node)) = found else {
-        return Err(format!("node is no longer configured: {node_id}"));
+        return Err(Done::nothing(format!("node is no longer configured: {node_id}"), false));
     };
     match backups::find(instance, node, *backup_id) {
         Ok(Some(backup)) => Ok(backup),
-        Ok(None) => Err(format!("backup is gone: {backup_id}")),
-        Err(error) => Err(format!("folder of backups cannot be read: {error}")),
-    }
-}
-
-/// Names inputs by their files alone, with the node where there are several: the folders of
-/// this machine are not for clients.
-fn name_inputs(report: &mut Report, backups: &[Backup]) {
-    let names = backups.iter().map(|Backup { node_id, file_name, path, .. }| {
-        let name = match backups {
-            [_] => file_name.clone(),
-            _ => format!("{node_id}/{file_name}"),
-        };
-        (path.to_string_lossy().into_owned(), name)
-    });
-    for (path, name) in names {
-        for input in report.inputs.iter_mut().filter(|input| input.file == path) {
-            for line in input.error.iter_mut().chain(&mut input.warnings) {
-                *line = line.replace(&path, &name);
-            }
-            input.file.clone_from(&name);
-        }
-        for key in report.damaged.iter_mut().filter(|key| key.file == path) {
-            key.file.clone_from(&name);
+        Ok(None) => Err(Done::nothing(format!("backup is gone: {backup_id}"), false)),
+        Err(error) => {
+            Err(Done::nothing(format!("folder of backups cannot be read: {error}"), true))
         }
     }
 }
 
-async fn release(app: &App, task: &Task) {
-    match app.tasks.store.release(task).await {
-        Ok(true) => tracing::info!(task_id = %task.id, "analysis given back"),
-        Ok(false) => tracing::info!(task_id = %task.id, "analysis cancelled"),
+/// What becomes of a part whose analysis came to its end.
+fn verdict(claim: &Claim, done: Done, progress: Progress) -> Verdict {
+    let Done { end, body } = done;
+    let report = match end.kind {
+        EndKind::Report => String::from_utf8(body.clone()).ok(),
+        EndKind::Partial | EndKind::Again | EndKind::Nothing => None,
+    };
+    if let (true, Some(error)) = (end.may_pass, &end.error)
+        && claim.faults + 1 < FAULTS_MAX
+    {
+        return fault(claim, error.clone(), progress, report);
+    }
+    let backups = claim.task.subject.parts().count();
+    match (end.kind, claim.step) {
+        (EndKind::Partial, Step::Recount) => Verdict::Done(body, Next::Together(Step::Report)),
+        (EndKind::Partial, _) => Verdict::Done(body, Next::Together(Step::Join)),
+        (EndKind::Again, _) => Verdict::Done(body, Next::Each(Step::Recount, backups)),
+        (EndKind::Report | EndKind::Nothing, _) => {
+            Verdict::Finish(Outcome { error: end.error, report, progress })
+        }
+    }
+}
+
+/// Another attempt after a fault, each time later; none once there were enough.
+fn fault(claim: &Claim, why: String, progress: Progress, report: Option<String>) -> Verdict {
+    if claim.faults + 1 < FAULTS_MAX {
+        let faults = u32::try_from(claim.faults).unwrap_or(u32::MAX);
+        return Verdict::Retry(Duration::from_secs(4_u64.saturating_pow(faults)), why);
+    }
+    Verdict::Finish(Outcome { error: Some(why), report, progress })
+}
+
+/// Another attempt after the process died, unless it has died too often.
+fn died(claim: &Claim, how: &str, progress: Progress) -> Verdict {
+    let deaths = claim.deaths + 1;
+    if deaths < DEATHS_MAX {
+        return Verdict::Died(RETRY, how.to_owned());
+    }
+    let at = progress.bytes_read;
+    let error = format!("worker died {deaths} times, the last time at byte {at}: {how}");
+    Verdict::Finish(Outcome { error: Some(error), report: None, progress })
+}
+
+async fn release(engine: &Engine, claim: &Claim) {
+    let task_id = claim.task.id;
+    match engine.tasks.store.release(claim).await {
+        Ok(true) => tracing::info!(%task_id, "part given back"),
+        Ok(false) => tracing::info!(%task_id, "part was lost"),
         // The lease runs out by itself.
-        Err(error) => tracing::error!(task_id = %task.id, %error, "analysis not given back"),
+        Err(error) => tracing::error!(%task_id, %error, "part not given back"),
     }
 }
 
-/// Stores the outcome, trying again while the database fails and nobody wants to stop.
-async fn finish(app: &App, task: &Task, outcome: &Outcome, stop: &mut watch::Receiver<bool>) {
-    loop {
-        match app.tasks.store.finish(task, outcome).await {
-            Ok(true) => {
-                let failed = outcome.error.is_some();
-                tracing::info!(task_id = %task.id, failed, "analysis ends");
-                return;
-            }
-            Ok(false) => {
-                tracing::warn!(task_id = %task.id, "task was lost, its result is dropped");
-                return;
-            }
-            Err(error) => tracing::error!(task_id = %task.id, %error, "result not stored"),
-        }
-        if *stop.borrow() {
-            return;
-        }
-        tokio::select! { () = sleep(RETRY) => {}, _ = stop.changed() => {} }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::job::End;
 
-impl Watch {
-    fn progress(&self) -> Progress {
-        Progress {
-            bytes_read: self.bytes_read.load(Ordering::Relaxed),
-            bytes_total: self.bytes_total.load(Ordering::Relaxed),
-            key_count: self.key_count.load(Ordering::Relaxed),
+    #[test]
+    fn passing_faults_are_tried_again_later_and_later() {
+        let mut claim = crate::store::tests::claim();
+        let end = End { kind: EndKind::Report, error: Some("reset".to_owned()), may_pass: true };
+        let done = Done { end, body: b"{}".to_vec() };
+        for seconds in [1, 4, 16, 64] {
+            let verdict = verdict(&claim, done.clone(), Progress::default());
+            assert!(
+                matches!(verdict, Verdict::Retry(delay, _) if delay.as_secs() == seconds),
+                "{verdict:?}"
+            );
+            claim.faults += 1;
         }
+        let last = verdict(&claim, done.clone(), Progress::default());
+        let Verdict::Finish(outcome) = last else { panic!("{last:?}") };
+        assert_eq!(outcome.report.as_deref(), Some("{}"));
+        // Those of a bad file are not.
+        claim.faults = 0;
+        let end = End { may_pass: false, ..done.end };
+        let verdict = verdict(&claim, Done { end, ..done }, Progress::default());
+        assert!(matches!(verdict, Verdict::Finish(_)), "{verdict:?}");
     }
-}
 
-impl offkey_analysis::Progress for Watch {
-    fn advanced(&self, bytes_read: u64, key_count: u64) -> Result<(), Cancelled> {
-        self.bytes_read.store(bytes_read, Ordering::Relaxed);
-        self.key_count.store(key_count, Ordering::Relaxed);
-        match self.stop.load(Ordering::Relaxed) {
-            true => Err(Cancelled),
-            false => Ok(()),
+    #[test]
+    fn third_death_names_the_byte_and_the_cause() {
+        let mut claim = crate::store::tests::claim();
+        let progress = Progress { bytes_read: 42, ..Progress::default() };
+        for _ in 0..2 {
+            assert!(matches!(died(&claim, "signal 9", progress), Verdict::Died(..)));
+            claim.deaths += 1;
         }
+        let Verdict::Finish(outcome) = died(&claim, "signal 9", progress) else { panic!() };
+        let error = "worker died 3 times, the last time at byte 42: signal 9";
+        assert_eq!(outcome.error.as_deref(), Some(error));
     }
 }

@@ -254,6 +254,11 @@ fn every_changed_element_is_refused() {
             assert!(name.starts_with("target "), "{name}: {answer:?}");
             continue;
         }
+        if answer.code() == (400, "APIGW.0201") {
+            // So are requests that do not say in one way whom they are for.
+            assert!(name.starts_with("host "), "{name}: {answer:?}");
+            continue;
+        }
         assert_eq!(answer.code(), REFUSED, "{name}: {request:?}");
         assert_eq!(answer.body["request_id"], answer.headers["x-request-id"]);
     }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use offkey_service::{
-    AnalysisConfig, Config, Credential, Instance, Integers, Limits, Node, Permission, Project,
-    Role, Running, Secret, Signer, Unsigned,
+    AnalysisConfig, Config, Credential, Instance, Integers, Isolation, Limits, Node, Permission,
+    Project, Role, Running, Secret, Signer, TaskLimits, Unsigned,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -322,6 +322,8 @@ fn config(folder: &Path) -> Config {
         credential_key_file: None,
         keyring: None,
         workers: 1,
+        tasks: TaskLimits::default(),
+        isolation: Isolation::None,
         integers: Integers::default(),
         analysis: AnalysisConfig::default(),
         projects: vec![

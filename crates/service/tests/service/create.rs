@@ -155,6 +155,8 @@ fn bad_member_is_named() {
     let others = backup_id(&service, REPLICA, "a.rdb");
     let unknown = "99999999-cebf-4473-95c4-d1b573c16e79";
     for (name, extra) in [
+        ("priority", json!({"priority": 101})),
+        ("priority", json!({"priority": "high"})),
         ("top", json!({"top": -1})),
         ("top", json!({"top": 10_001})),
         ("top", json!({"top": 1.5})),

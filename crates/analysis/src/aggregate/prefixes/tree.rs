@@ -76,6 +76,8 @@ pub(super) struct Tree {
     pub(super) hasher: RandomState,
     /// Whether only the prefixes at hand are counted.
     pub(super) is_frozen: bool,
+    /// Place of the type asked for last.
+    last_type: u16,
     /// Nodes found last at the first levels: keys that follow each other are often alike.
     pub(super) last: [u32; 4],
 }
@@ -191,6 +193,11 @@ impl Tree {
     }
 
     pub(super) fn type_at(&mut self, object_type: ObjectType) -> u16 {
+        // Keys that follow each other are often of one type.
+        let last = usize::from(self.last_type);
+        if self.types.get(last) == Some(&object_type) {
+            return self.last_type;
+        }
         let known = self.types.iter().position(|t| *t == object_type);
         let at = known.unwrap_or_else(|| {
             if self.types.len() < TYPES_MAX {
@@ -200,7 +207,8 @@ impl Tree {
             self.types.len() - 1
         });
         // At most TYPES_MAX.
-        u16::try_from(at).unwrap_or_default()
+        self.last_type = u16::try_from(at).unwrap_or_default();
+        self.last_type
     }
 
     pub(super) fn memory(&self) -> usize {

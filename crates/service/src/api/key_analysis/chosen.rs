@@ -1,5 +1,7 @@
 //! What a request to create an analysis chooses: nodes, a backup of each, and settings.
 
+use std::ops::RangeInclusive;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
@@ -17,8 +19,12 @@ use crate::tasks::Part;
 pub(crate) struct Chosen {
     nodes: Nodes,
     backups: Backups,
+    pub(crate) priority: i64,
     pub(crate) settings: AnalysisConfig,
 }
+
+/// Of tasks: those with a higher one are run first.
+const PRIORITIES: RangeInclusive<i64> = -100..=100;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Nodes {
@@ -78,7 +84,12 @@ impl Chosen {
         set(&mut settings.profile, request.profile, "profile")?;
         set(&mut settings.size, request.size, "size")?;
         settings.check().map_err(|unusable| ApiError::InvalidMember(unusable.name))?;
-        Ok(Self { nodes, backups, settings })
+        let mut priority = 0;
+        set(&mut priority, request.priority, "priority")?;
+        if !PRIORITIES.contains(&priority) {
+            return invalid("priority");
+        }
+        Ok(Self { nodes, backups, priority, settings })
     }
 
     /// The chosen nodes of `instance` in the order of the request, each with its backup.

@@ -11,7 +11,7 @@ use crate::api::query::Query;
 use crate::api::scope::InTask;
 use crate::api::wire::TaskId;
 use crate::auth::Caller;
-use crate::store::Deletion;
+use crate::store::{Deletion, News};
 use crate::tasks;
 
 pub(crate) async fn delete(
@@ -33,7 +33,7 @@ pub(crate) async fn delete(
     let deletion = store.delete(&instance.project, instance.id, task_id, force).await;
     match deletion? {
         Deletion::Deleted => {
-            app.tasks.deleted.notify_waiters();
+            app.tasks.tell(News::Deleted);
             Ok(Json(TaskId { task_id }))
         }
         Deletion::Running => Err(ApiError::TaskRunning),

@@ -76,7 +76,8 @@ async fn next(mut watched: Watched) -> Option<(Result<Event, Infallible>, Watche
                     tasks::State::Success | tasks::State::Failed => true,
                 };
                 let data = serde_json::to_string(&change).ok()?;
-                let id = format!("{}-{}", task.attempt, change.progress.bytes_read);
+                let began_ms = task.started_at_ms.unwrap_or_default();
+                let id = format!("{began_ms}-{}", change.progress.bytes_read);
                 watched.told = Some(change);
                 Event::default().event("task").id(id).data(data)
             }

@@ -17,6 +17,7 @@ pub(crate) struct CreateRequest {
     pub(crate) node_ids: Option<Value>,
     /// One for each node, in place of `backup_id`.
     pub(crate) backup_ids: Option<Value>,
+    pub(crate) priority: Option<Value>,
     pub(crate) top: Option<Value>,
     pub(crate) prefixes: Option<Value>,
     pub(crate) separators: Option<Value>,

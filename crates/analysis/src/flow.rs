@@ -1,0 +1,268 @@
+//! Keys on their way from a reader to an observer: read and sized in one thread, observed in
+//! another.
+
+use std::panic::resume_unwind;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use offkey_rdb::{Blocks, Checksum, Damage, Entry, Error, Key, Part, Reader, Str, Visit};
+
+use crate::batch::{Batch, Event, Mark, Row};
+use crate::facts::KeyFacts;
+use crate::input::{Observe, Stop};
+use crate::memory::{Model, Sizer, Sizes};
+use crate::run::Poll;
+use crate::tally::Tally;
+use crate::{DamagedKey, InputInfo, Options, SizeKind};
+
+/// Bytes of a damaged key's name that are kept.
+const DAMAGED_NAME_LEN_MAX: usize = 256;
+
+/// What of a file concerns keys and databases.
+pub(crate) enum Step {
+    SelectDb,
+    Slot,
+    Template { id: u64 },
+    Key(Key),
+    End(Checksum),
+}
+
+/// Reads on to the next step, noting what the file says of its server.
+pub(crate) fn step<B: Blocks>(reader: &mut Reader<B>, info: &mut InputInfo) -> Result<Step, Error> {
+    loop {
+        match reader.next_entry()? {
+            Entry::Aux { name, value } => info.note_aux(name, value),
+            Entry::SelectDb(_) => return Ok(Step::SelectDb),
+            Entry::SlotInfo { .. } => return Ok(Step::Slot),
+            Entry::HashTemplate { id, .. } => return Ok(Step::Template { id }),
+            Entry::Key(key) => return Ok(Step::Key(key)),
+            Entry::End(checksum) => return Ok(Step::End(checksum)),
+            Entry::Function { len } => info.functions_len += len,
+            // Sizes are counted, not believed.
+            Entry::ResizeDb { .. } | Entry::ModuleAux { .. } | Entry::SlotImport => {}
+        }
+    }
+}
+
+/// Where full batches go: answers an empty one, or nothing where there is enough.
+type Deliver<'d> = dyn FnMut(Batch) -> Option<Batch> + 'd;
+
+/// Reads in a thread of its own, ahead of `sink`.
+pub(crate) fn apart<T: Send>(
+    sink: &mut Sink<'_, impl Observe>,
+    read: impl FnOnce(&mut Deliver<'_>) -> Result<T, Stop> + Send,
+) -> Result<T, Stop> {
+    /// Batches that travel between the threads.
+    const BATCHES: usize = 3;
+    let (full_sender, full) = sync_channel(BATCHES);
+    let (empty_sender, empty) = sync_channel(BATCHES + 1);
+    for _ in 0..BATCHES {
+        // The channel has room for all of them and its receiver is alive.
+        let _ = empty_sender.send(Batch::default());
+    }
+    thread::scope(|scope| {
+        let reading = scope.spawn(move || {
+            read(&mut |batch| {
+                full_sender.send(batch).ok()?;
+                empty.recv().ok()
+            })
+        });
+        for mut batch in full {
+            if !sink.take(&mut batch) {
+                break;
+            }
+            // Nobody wants it once the reading has ended.
+            let _ = empty_sender.send(batch);
+        }
+        drop(empty_sender);
+        reading.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+/// Reads keys, many at a time.
+pub(crate) struct Keys<'k, 'm, B> {
+    pub(crate) sizer: Sizer<'m>,
+    pub(crate) batch: Batch,
+    pub(crate) reader: &'k mut Reader<B>,
+}
+
+impl<B: Blocks> Keys<'_, '_, B> {
+    pub(crate) fn read(
+        mut self,
+        next: Step,
+        poll: &mut Poll<'_>,
+        info: &mut InputInfo,
+        deliver: &mut Deliver<'_>,
+    ) -> Result<Checksum, Stop> {
+        let read = self.read_to_end(next, poll, info, deliver);
+        // What was read before an error counts.
+        if !matches!(read, Err(Stop::Enough)) {
+            self.deliver(deliver)?;
+        }
+        read
+    }
+
+    fn read_to_end(
+        &mut self,
+        mut next: Step,
+        poll: &mut Poll<'_>,
+        info: &mut InputInfo,
+        deliver: &mut Deliver<'_>,
+    ) -> Result<Checksum, Stop> {
+        loop {
+            match next {
+                Step::SelectDb => self.batch.mark(Mark::NextDb),
+                Step::Slot => self.batch.mark(Mark::NextSlot),
+                Step::Template { .. } => {
+                    self.reader.value(&mut offkey_rdb::Skip)?;
+                }
+                Step::Key(key) => {
+                    self.sizer.begin(&key);
+                    let sizer = &mut self.sizer;
+                    let end = self.reader.value_unchecked(&mut Polled { sizer, poll })?;
+                    let is_whole = end.damage.is_none();
+                    let sizes = is_whole.then(|| self.sizer.finish(end.serialized_len));
+                    self.batch.push(key, self.reader.key(), end, sizes);
+                    poll.count_key();
+                }
+                Step::End(checksum) => return Ok(checksum),
+            }
+            if self.batch.is_full() {
+                self.deliver(deliver)?;
+            }
+            next = step(self.reader, info)?;
+        }
+    }
+
+    /// Has the keys at hand observed.
+    fn deliver(&mut self, deliver: &mut Deliver<'_>) -> Result<(), Stop> {
+        self.batch.add_late(self.reader.late_damage());
+        let batch = std::mem::take(&mut self.batch);
+        self.batch = deliver(batch).ok_or(Stop::Enough)?;
+        Ok(())
+    }
+}
+
+/// Where the keys of an input go.
+pub(crate) struct Sink<'k, O> {
+    pub(crate) model: &'k Model,
+    pub(crate) tally: Tally,
+    pub(crate) options: &'k Options,
+    pub(crate) file: String,
+    pub(crate) written_at_ms: i64,
+    /// Memory of the keys so far.
+    pub(crate) bytes: u64,
+    pub(crate) observer: &'k mut O,
+}
+
+impl<O: Observe> Sink<'_, O> {
+    /// Takes the keys of a batch, which is empty then; false ends the reading.
+    pub(crate) fn take(&mut self, batch: &mut Batch) -> bool {
+        batch.drain(|event| match event {
+            Event::Key(row, name, damage) => self.key(row, name, damage),
+            Event::Mark(Mark::NextDb) => {
+                self.tally.next_db(self.model);
+                true
+            }
+            Event::Mark(Mark::NextSlot) => {
+                self.tally.next_slot();
+                true
+            }
+        })
+    }
+
+    #[inline]
+    fn key(&mut self, row: &Row, name: &[u8], damage: Option<Damage>) -> bool {
+        let (Some(sizes), None) = (&row.sizes, &damage) else {
+            self.observer.damaged(damaged(&self.file, row, name, damage));
+            return true;
+        };
+        self.tally.key(&row.key);
+        let facts = self.facts(row, sizes, name);
+        self.bytes = self.bytes.saturating_add(facts.bytes);
+        self.observer.key(&facts)
+    }
+
+    #[inline]
+    fn facts<'a>(&self, row: &Row, sizes: &Sizes, name: &'a [u8]) -> KeyFacts<'a> {
+        let key = &row.key;
+        KeyFacts {
+            db: key.db,
+            key: name,
+            key_len: key.key_len,
+            object_type: row.object_type,
+            encoding: sizes.encoding,
+            num_of_elem: sizes.num_of_elem,
+            bytes: sizes.bytes,
+            memory_usage: sizes.memory_usage,
+            serialized_bytes: row.serialized_bytes,
+            expire_at_ms: key.expire_at_ms,
+            expires_in_ms: key.expire_at_ms.map(|at| at.saturating_sub(self.written_at_ms)),
+            idle_seconds: key.idle_seconds,
+            freq: key.freq,
+            slot: key.slot,
+            size: match self.options.size {
+                SizeKind::Bytes => sizes.bytes,
+                SizeKind::MemoryUsage => sizes.memory_usage.unwrap_or(sizes.bytes),
+                SizeKind::Serialized => row.serialized_bytes,
+            },
+        }
+    }
+}
+
+#[cold]
+fn damaged(file: &str, row: &Row, name: &[u8], damage: Option<Damage>) -> DamagedKey {
+    let name = name.get(..DAMAGED_NAME_LEN_MAX).unwrap_or(name);
+    let text = std::str::from_utf8(name).ok();
+    let Damage { at, reason } = damage.unwrap_or(Damage { at: row.key.at, reason: String::new() });
+    DamagedKey {
+        file: file.to_owned(),
+        db: row.key.db,
+        key: String::from_utf8_lossy(name).into_owned(),
+        key_base64: text.is_none().then(|| BASE64.encode(name)),
+        r#type: row.object_type.to_string(),
+        offset: at,
+        reason,
+        serialized_bytes: row.serialized_bytes,
+    }
+}
+
+/// Hands parts to the sizer and looks at the clock now and then, since one value can take
+/// long.
+struct Polled<'a, 'm, 'p> {
+    sizer: &'a mut Sizer<'m>,
+    poll: &'a mut Poll<'p>,
+}
+
+impl Visit for Polled<'_, '_, '_> {
+    #[inline]
+    fn part(&mut self, part: Part<'_>) {
+        self.sizer.part(part);
+        self.poll.count_part();
+    }
+
+    #[inline]
+    fn member(&mut self, member: Str<'_>) {
+        self.sizer.member(member);
+        self.poll.count_part();
+    }
+
+    #[inline]
+    fn scored(&mut self, member: Str<'_>, score: f64) {
+        self.sizer.scored(member, score);
+        self.poll.count_part();
+    }
+
+    #[inline]
+    fn pair(&mut self, field: Str<'_>, value: Str<'_>) {
+        self.sizer.pair(field, value);
+        self.poll.count_part();
+    }
+
+    #[inline]
+    fn wants_items(&self) -> bool {
+        self.sizer.wants_items()
+    }
+}

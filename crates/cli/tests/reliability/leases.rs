@@ -1,0 +1,117 @@
+//! Workers that are stopped, and come back to find that somebody else has done their work.
+
+use std::time::{Duration, Instant};
+
+use offkey_testkit::Postgres;
+
+use crate::fleet::{Choice, Fleet, signal};
+
+#[test]
+fn worker_stopped_past_its_lease_changes_nothing_when_it_goes_on() {
+    let Some(cluster) = Postgres::start() else { return };
+    let mut fleet = Fleet::new(Some(cluster.database()), 4);
+    fleet.lease_seconds = 1;
+    fleet.add_large(600_000);
+    let (server, client) = (fleet.serve("server", 0), fleet.client());
+    let rounds = std::env::var("OFFKEY_STOPS").map_or(6, |text| text.parse().unwrap());
+    for round in 0..rounds {
+        let first = fleet.worker("first", 1);
+        let choice = Choice::One("large.rdb");
+        let instance = round % fleet.instances;
+        let created = client.create(&server.addr, instance, &choice).unwrap();
+        let id = created.task_id().unwrap_or_else(|| panic!("{created:?}"));
+        client.wait(&server.addr, instance, &id, &["running"]);
+        // Its analysis goes on and may even end, but nobody hears of it.
+        first.signal("STOP");
+        let second = fleet.worker("second", 1);
+        let ended = client.wait(&server.addr, instance, &id, &["success", "failed"]);
+        assert_eq!(ended["status"], "success", "{ended}");
+        let report = client.report(&server.addr, instance, &id).body;
+        assert!(second.logged(&["task ends"]), "{}", second.log());
+
+        first.signal("CONT");
+        let start = Instant::now();
+        while !first.logged(&["lost"]) {
+            assert!(start.elapsed() < Duration::from_secs(20), "{}", first.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!first.logged(&["task ends"]), "{}", first.log());
+        assert_eq!(client.show(&server.addr, instance, &id).unwrap().json(), ended);
+        assert!(client.report(&server.addr, instance, &id).body == report);
+        second.kill();
+        first.kill();
+    }
+}
+
+#[test]
+fn dead_workers_task_runs_elsewhere_after_the_lease() {
+    let Some(cluster) = Postgres::start() else { return };
+    let mut fleet = Fleet::new(Some(cluster.database()), 1);
+    fleet.lease_seconds = 2;
+    fleet.add_large(600_000);
+    let (server, client) = (fleet.serve("server", 0), fleet.client());
+    let first = fleet.worker("first", 1);
+    let created = client.create(&server.addr, 0, &Choice::One("large.rdb")).unwrap();
+    let id = created.task_id().unwrap();
+    let before = client.wait(&server.addr, 0, &id, &["running"]);
+    let second = fleet.worker("second", 1);
+    first.kill();
+    let start = Instant::now();
+    while client.show(&server.addr, 0, &id).unwrap().json()["started_at"] == before["started_at"] {
+        // The lease, and how often idle workers look; 45 s of a lease of 30 s.
+        assert!(start.elapsed() < Duration::from_secs(6), "{}", second.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    client.wait(&server.addr, 0, &id, &["success"]);
+}
+
+#[test]
+fn analysis_ends_with_its_worker() {
+    let fleet = Fleet::new(None, 1);
+    fleet.add_large(600_000);
+    let (server, client) = (fleet.serve("server", 1), fleet.client());
+    client.create(&server.addr, 0, &Choice::One("large.rdb")).unwrap().task_id().unwrap();
+    let start = Instant::now();
+    let children = loop {
+        let children = server.children();
+        if !children.is_empty() {
+            break children;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", server.log());
+    };
+    server.kill();
+    for child in children {
+        let status = format!("/proc/{child}/stat");
+        let start = Instant::now();
+        // A zombie has ended, though nobody has asked how.
+        while std::fs::read_to_string(&status).is_ok_and(|stat| !stat.contains(") Z ")) {
+            if start.elapsed() > Duration::from_secs(3) {
+                signal("KILL", &child);
+                panic!("the analysis {child} goes on without its worker");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn cancel_reaches_a_worker_of_another_process_at_once() {
+    let Some(cluster) = Postgres::start() else { return };
+    let fleet = Fleet::new(Some(cluster.database()), 1);
+    fleet.add_large(1_000_000);
+    let (server, worker) = (fleet.serve("server", 0), fleet.worker("worker", 1));
+    let client = fleet.client();
+    let created = client.create(&server.addr, 0, &Choice::One("large.rdb")).unwrap();
+    let id = created.task_id().unwrap();
+    while worker.children().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let rest = format!("/offline/key-analysis/{id}?force=true");
+    let answer = client.call(&server.addr, "DELETE", 0, &rest, "").unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let start = Instant::now();
+    while !worker.children().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(2), "{}", worker.log());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,135 @@
+//! Disks that are full, folders that cannot be written, another process that holds the database.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::fleet::{Choice, Client, Fleet};
+
+/// A small file system of its own in a folder, where this user may mount one.
+struct Small<'p>(&'p Path);
+
+impl<'p> Small<'p> {
+    fn mount(path: &'p Path) -> Option<Self> {
+        fs::create_dir(path).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=2m,mode=0700", "offkey-test"])
+            .arg(path)
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(path)),
+            _ => {
+                eprintln!("no file system can be mounted: a full disk is not tested");
+                None
+            }
+        }
+    }
+
+    fn remount(&self, option: &str) {
+        let status = Command::new("mount").args(["-o", option]).arg(self.0).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+#[test]
+fn full_disk_refuses_tasks_until_there_is_room() {
+    let fleet = Fleet::new(None, 200);
+    let data = fleet.folder.path().join("server");
+    let Some(_small) = Small::mount(&data) else { return };
+    let (server, client) = (fleet.serve("server", 0), fleet.client());
+    let filler = data.join("filler");
+    let first = client.create(&server.addr, 0, &Choice::One("small.rdb")).unwrap();
+    let mut acknowledged = vec![(0, first.task_id().unwrap())];
+    // One that fails to write has filled the rest.
+    let _ = fs::write(&filler, vec![0; 4 << 20]);
+    let mut refused = None;
+    for instance in 1..fleet.instances {
+        let answer = client.create(&server.addr, instance, &Choice::All).unwrap();
+        match answer.task_id() {
+            Some(id) => acknowledged.push((instance, id)),
+            None => {
+                refused = Some(answer);
+                break;
+            }
+        }
+    }
+    let refused = refused.expect("the disk is full");
+    assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("5")), "{refused:?}");
+    // What does not write is answered.
+    let shown = client.show(&server.addr, 0, &acknowledged[0].1).unwrap();
+    assert_eq!(shown.status, 200, "{shown:?}");
+    fs::remove_file(&filler).unwrap();
+    let start = Instant::now();
+    let last = fleet.instances - 1;
+    let id = loop {
+        let answer = client.create(&server.addr, last, &Choice::All).unwrap();
+        if let Some(id) = answer.task_id() {
+            break id;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{answer:?}");
+        sleep(Duration::from_millis(100));
+    };
+    acknowledged.push((last, id));
+    server.kill();
+    let server = fleet.serve("server", 2);
+    for (instance, id) in &acknowledged {
+        let ended = client.wait(&server.addr, *instance, id, &["success", "failed"]);
+        assert_eq!(ended["status"], "success", "{ended}");
+    }
+}
+
+#[test]
+fn full_disk_shows_in_health_and_passes() {
+    let fleet = Fleet::new(None, 2);
+    let data = fleet.folder.path().join("server");
+    let Some(_small) = Small::mount(&data) else { return };
+    let (server, client) = (fleet.serve("server", 1), fleet.client());
+    let first = client.run(&server.addr, 0, &Choice::All);
+    assert_eq!(first["status"], "success", "{first}");
+    let becomes = |expected: u16| {
+        let start = Instant::now();
+        while !Client::health(&server.addr).is_ok_and(|(status, _)| status == expected) {
+            assert!(start.elapsed() < Duration::from_secs(15), "{}", server.log());
+            sleep(Duration::from_millis(100));
+        }
+    };
+    becomes(200);
+    assert!(fs::write(data.join("filler"), vec![0; 4 << 20]).is_err());
+    becomes(503);
+    fs::remove_file(data.join("filler")).unwrap();
+    becomes(200);
+    let last = client.run(&server.addr, 1, &Choice::All);
+    assert_eq!(last["status"], "success", "{last}\n{}", server.log());
+}
+
+#[test]
+fn folder_that_cannot_be_used_is_told_in_one_line() {
+    let fleet = Fleet::new(None, 1);
+    let data = fleet.folder.path().join("server");
+    fs::write(&data, "a file").unwrap();
+    let mut offkey = Command::new(env!("CARGO_BIN_EXE_offkey"));
+    offkey.arg("serve").arg("--config").arg(fleet.config("server", 1));
+    let output = offkey.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), 1, "{stderr}");
+    assert!(lines[0].contains(data.to_str().unwrap()), "{stderr}");
+
+    fs::remove_file(&data).unwrap();
+    let Some(small) = Small::mount(&data) else { return };
+    small.remount("remount,ro");
+    let output = offkey.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains("Read-only file system"), "{stderr}");
+}

@@ -1,0 +1,110 @@
+//! Live servers and objects, by the program itself.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use offkey_testkit::{Server, fill, servers};
+use serde_json::Value as Json;
+
+const PASSWORD: &str = "canary-of-the-password";
+
+fn offkey(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_offkey"));
+    command.args(arguments).envs(environment.iter().copied());
+    command.output().unwrap()
+}
+
+fn report(output: &Output) -> Json {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What went wrong, and the exit status.
+fn told(output: &Output) -> (String, i32) {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!text.contains(PASSWORD), "{text}");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains(PASSWORD));
+    (text, output.status.code().unwrap())
+}
+
+#[test]
+fn live_server_is_analysed_and_kept() {
+    let servers = servers();
+    let Some((_, program)) = servers.iter().find(|(name, _)| name == "redis-7.0.15") else {
+        return;
+    };
+    let server = Server::start(program, &["--repl-diskless-sync-delay", "0"], None);
+    let mut client = server.client();
+    fill(&mut client, 41, 20);
+    client.run(&[b"CONFIG", b"SET", b"requirepass", PASSWORD.as_bytes()]);
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kept.rdb");
+    let file = file.to_str().unwrap();
+    let password = [("OFFKEY_REDIS_PASSWORD", PASSWORD)];
+
+    let arguments = ["analyze", &url, "--keep", file, "--format", "json"];
+    let mut live = report(&offkey(&arguments, &password));
+    assert_eq!(live["inputs"][0]["file"], url.as_str());
+    assert_eq!(live["complete"], true);
+    let mut of_file = report(&offkey(&["analyze", file, "--format", "json"], &[]));
+    assert!(of_file["total_num"].as_u64().unwrap() > 500);
+    for report in [&mut live, &mut of_file] {
+        report["inputs"] = Json::Null;
+    }
+    assert_eq!(live, of_file);
+
+    let password_file = folder.path().join("password");
+    std::fs::write(&password_file, format!("{PASSWORD}\n")).unwrap();
+    let from_file = ["keys", &url, "--password-file", password_file.to_str().unwrap()];
+    let lines = |output: &Output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout.clone()).unwrap().lines().count()
+    };
+    assert_eq!(lines(&offkey(&from_file, &[])), lines(&offkey(&["keys", file], &[])));
+
+    // A second one takes the name only if it is whole.
+    let before = std::fs::read(file).unwrap();
+    for (extra, environment, part) in [
+        (&[][..], &[][..], "wants a password"),
+        (&[], &[("OFFKEY_REDIS_PASSWORD", "wrong")], "login refused: WRONGPASS"),
+        (&["--cluster"], &password, "cluster support disabled"),
+        (&["--sentinel", "main"], &password, "redis://127.0.0.1"),
+        (&["--require-replica"], &password, "no replica can be used"),
+    ] {
+        let arguments = [&["analyze", &url, "--keep", file], extra].concat();
+        let (text, status) = told(&offkey(&arguments, environment));
+        assert!(text.contains(part), "{part}: {text}");
+        assert_eq!(status, 1, "{text}");
+        assert_eq!(std::fs::read(file).unwrap(), before);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn what_cannot_be_reached_is_told() {
+    let nobody = format!("redis://127.0.0.1:{}", offkey_testkit::free_port());
+    let (text, status) = told(&offkey(&["analyze", &nobody], &[]));
+    assert!(text.contains(&format!("{nobody}: cannot open: ")), "{text}");
+    assert_eq!(status, 1);
+    let url = format!("redis://user:{PASSWORD}@127.0.0.1");
+    let (text, status) = told(&offkey(&["analyze", &url], &[]));
+    assert!(text.contains("seen by everyone who lists processes"), "{text}");
+    assert_eq!(status, 2);
+    let http = nobody.replace("redis", "http");
+    let keys = [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", PASSWORD)];
+    for arguments in [
+        &["analyze", &format!("{http}/a.rdb")][..],
+        &["analyze", "s3://bucket/a.rdb", "--endpoint", &http],
+        &["analyze", "obs://bucket/folder/", "--endpoint", &http],
+    ] {
+        let (text, status) = told(&offkey(arguments, &keys));
+        assert!(text.contains(&format!("{}: cannot open: ", arguments[1])), "{text}");
+        assert_eq!(status, 1);
+    }
+    let (text, status) = told(&offkey(&["analyze", "obs://bucket/a.rdb"], &[]));
+    assert!(text.contains("obs:// needs --region or --endpoint"), "{text}");
+    assert_eq!(status, 2);
+    assert!(!Path::new("redis:").exists());
+}
