@@ -26,7 +26,7 @@ export async function instancePage({ project, instance, may, signal }) {
   return [
     crumbs([t("instances"), `#/p/${project}`], [detail.name, null]),
     h("h1", {}, detail.name),
-    h("p", { class: "about" }, `${detail.engine} ${detail.engine_version}  ·  ${detail.cache_mode}  ·  ${nodes.length} ${t("nodes")}  ·  ${backups.length} ${t("backups")}`),
+    h("p", { class: "about" }, `${detail.engine} ${detail.engine_version}  ·  ${detail.cache_mode}  ·  ${t("nodes")}: ${nodes.length}  ·  ${t("backups")}: ${backups.length}`),
     may("analyse") ? newAnalysis({ project, instance, nodes, backups }) : null,
     history,
   ];
@@ -34,7 +34,7 @@ export async function instancePage({ project, instance, may, signal }) {
 
 function nodeLabel(node) {
   const address = node.node_ip ? `${node.node_ip}:${node.node_port}` : "";
-  return [node.name || node.logical_node_id, t(`role_${node.node_role || node.node_type}`), node.group_name, address]
+  return [node.name || node.logical_node_id, t(`role_${node.node_type}`), node.group_name, address]
     .filter(Boolean).join(" · ");
 }
 

@@ -302,7 +302,7 @@ class Browser(unittest.TestCase):
         self.shot(page, "report-zoomed")
         # What is drawn has the figures of the report.
         export = next(node for node in data["prefix_tree"] if node["segment"] == "export")
-        page.get_by_role("button", name=re.compile("^string export:csv")).focus()
+        page.get_by_role("button", name=re.compile("^string export:csv: ")).focus()
         share = 100 * export["bytes"] / data["total_bytes"]
         expect(page.locator(".about-cell")).to_contain_text(f"{share:.1f}%")
         page.keyboard.press("Escape")

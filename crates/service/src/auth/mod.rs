@@ -295,10 +295,10 @@ async fn by_token(
     body: Body,
 ) -> Result<(Arc<Known>, Proof, Bytes), ApiError> {
     let mut values = headers.get_all("x-auth-token").iter();
-    let token = match (values.next().and_then(|value| value.to_str().ok()), values.next()) {
-        (Some(value), None) => value,
-        _ => return Err(ApiError::InvalidToken),
+    let (Some(token), None) = (values.next(), values.next()) else {
+        return Err(ApiError::InvalidToken);
     };
+    let token = token.to_str().map_err(|_| ApiError::InvalidToken)?;
     let (known, project_id, _) = holder(app, token).await?;
     let body = app.throttle.read(headers, body, BODY_LEN_MAX).await?;
     Ok((known, Proof::Token { project_id }, body))
