@@ -156,8 +156,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         config.workers,
     ));
     let links = LinkKey::new(config.keyring.as_ref()).map_err(StartError::Random)?;
-    let credentials =
-        Credentials::open(&config.data_dir, config.credentials, config.keyring).await?;
+    let credentials = Credentials::new(store.clone(), config.credentials, config.keyring).await?;
     let tls = config.tls.map(Tls::open).transpose().map_err(StartError::Tls)?.map(Arc::new);
     let listening = async {
         let listener = TcpListener::bind(config.listen).await?;

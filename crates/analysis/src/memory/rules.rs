@@ -31,7 +31,9 @@ pub(crate) struct Rules {
     pub(crate) dict_len: u64,
     /// Metadata that dicts of sets and hashes carry since the server counts their memory.
     pub(crate) dict_meta_len: u64,
+    /// Whether small sets are listpacks (`setTypeMaybeConvert`).
     pub(crate) set_listpack: bool,
+    /// The table of a set.
     pub(crate) set_entries: Entries,
     pub(crate) hash: HashRules,
     pub(crate) zset: ZsetRules,
@@ -84,6 +86,7 @@ pub(crate) enum SdsUsage {
 pub(crate) struct ListRules {
     /// `sizeof(quicklist)` as allocated; counted as such from 8.4 on.
     pub(crate) quicklist_len: u64,
+    /// `sizeof(quicklistNode)`.
     pub(crate) node_len: u64,
     /// Whether a list of one node is a listpack.
     pub(crate) listpack: bool,
@@ -181,8 +184,11 @@ pub(crate) struct StreamRules {
     pub(crate) stream_len: u64,
     /// What `MEMORY USAGE` counts of it.
     pub(crate) stream_usage: StreamUsage,
+    /// `sizeof(streamCG)`.
     pub(crate) group_len: u64,
+    /// `sizeof(streamConsumer)`.
     pub(crate) consumer_len: u64,
+    /// `sizeof(streamNACK)`.
     pub(crate) nack_len: u64,
     /// `sizeof(rax)`.
     pub(crate) rax_len: u64,

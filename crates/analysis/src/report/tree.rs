@@ -58,7 +58,7 @@ impl PrefixNode {
     /// Most prefixes in the tree.
     pub const COUNT_MAX: usize = 2000;
 
-    pub(super) fn new(branch: &Branch) -> Self {
+    pub(crate) fn new(branch: &Branch) -> Self {
         let Branch { parent, segment, segment_len, counts, .. } = branch;
         let is_text = std::str::from_utf8(segment).is_ok();
         let is_cut = *segment_len > segment.len() as u64;
@@ -77,7 +77,7 @@ impl PrefixNode {
 }
 
 impl LastingKeyPrefix {
-    pub(super) fn new(prefix: &Prefix) -> Self {
+    pub(crate) fn new(prefix: &Prefix) -> Self {
         let (key_prefix, key_prefix_base64) = super::prefix_text(prefix);
         Self {
             key_prefix,

@@ -1,22 +1,22 @@
 //! Rows of many inputs back into one report, or into fewer rows.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
-use offkey_rdb::ObjectType;
 use serde::Deserialize;
 
-use super::{KeyDetail, PrefixDetail, Row, RowKind, expiry_names, write};
+use super::prefixes::{Identity, Prefixes};
+use super::{KeyDetail, Row, RowKind, expiry_names, write};
 use crate::aggregate::largest::Large;
-use crate::aggregate::leading::{Leading, RankBy};
-use crate::aggregate::prefixes::{Counts, Prefix};
+use crate::aggregate::prefixes::Counts;
 use crate::aggregate::spread::{Database, SPANS, add_database};
 use crate::aggregate::types::Total;
 use crate::memory::Encoding;
 use crate::summary::Summary;
-use crate::{DamagedKey, InputInfo, LargestKeyPrefix, Options, Report};
+use crate::{
+    DamagedKey, InputInfo, LargestKeyPrefix, LastingKeyPrefix, Options, PrefixNode, Report,
+};
 
 /// Why rows cannot be merged.
 #[derive(Debug, thiserror::Error)]
@@ -53,47 +53,15 @@ pub struct Merge {
     prefixes: Prefixes,
 }
 
-/// What the prefixes of rows are gathered in.
-#[derive(Debug)]
-enum Prefixes {
-    /// Any row may add to a prefix of any other.
-    Sums { sums: HashMap<Identity, Total>, memory: usize, memory_max: usize },
-    /// Each row is all there is of its prefix.
-    Whole(Lists),
-}
-
-/// The leading prefixes of each type, by number and by bytes.
-type Lists = Vec<(ObjectType, [Leading<Known>; 2])>;
-
-/// A prefix, and what tells it from others that begin alike.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Known {
-    prefix: Prefix,
-    detail: Option<Box<str>>,
-}
-
-/// What makes a prefix one and the same.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Identity {
-    object_type: ObjectType,
-    text: Box<[u8]>,
-    /// Length and digest of the whole, where `text` is only its beginning.
-    detail: Option<Box<str>>,
-}
-
 impl Merge {
-    /// Bytes that an entry of the table of sums takes beside its texts.
-    const ENTRY_LEN: usize = 2 * (size_of::<Identity>() + size_of::<Total>());
-
     /// A merge of nothing, whose sums of prefixes take at most `memory_max` bytes.
     pub fn new(options: &Options, memory_max: usize) -> Self {
-        let prefixes = Prefixes::Sums { sums: HashMap::new(), memory: 0, memory_max };
-        Self::with(options, prefixes)
+        Self::with(options, Prefixes::sums(memory_max))
     }
 
     /// A merge of rows of which each is all there is of its prefix: an engine summed them.
     pub fn of_sums(options: &Options) -> Self {
-        Self::with(options, Prefixes::Whole(Vec::new()))
+        Self::with(options, Prefixes::whole(options))
     }
 
     fn with(options: &Options, prefixes: Prefixes) -> Self {
@@ -118,8 +86,14 @@ impl Merge {
             RowKind::Prefix => {
                 let text = row.name.as_deref().ok_or_else(|| foreign("it has no name"))?;
                 let detail = row.detail.as_deref().map(Box::from);
+                let counts = Counts {
+                    key_count: row.num,
+                    bytes: row.bytes,
+                    lasting_count: row.no_expiry_num,
+                    lasting_bytes: row.no_expiry_bytes,
+                };
                 let identity = Identity { object_type: object_type()?, text: text.into(), detail };
-                self.prefixes.add(identity, total, self.options.prefixes)?;
+                self.prefixes.add(identity, counts)?;
             }
             RowKind::Key => self.summary.largest.push(large(row)?),
             RowKind::Expiry | RowKind::Idle => {
@@ -137,7 +111,8 @@ impl Merge {
             RowKind::NumOfElem => spread.elements.add_at(at()?.cast_unsigned(), total),
             RowKind::Freq => spread.freq.add_at(at()?.cast_unsigned(), total),
             RowKind::Db => {
-                let database = Database { total, expire_count: row.expire_num };
+                let database =
+                    Database { total, expire_count: row.num.saturating_sub(row.no_expiry_num) };
                 match row.at {
                     Some(db) => spread.add_to_db(db.cast_unsigned(), database),
                     None => add_database(&mut spread.other_dbs, database),
@@ -165,18 +140,19 @@ impl Merge {
         summary.damaged = damaged.into_iter().map(|(_, _, damaged)| damaged).collect();
         summary.inputs = inputs.into_iter().map(|(_, info)| info).collect();
         let mut report = Report::new(&summary, &options);
-        report.prefix_exactness.without_expiry_complete = false;
-        let mut lists = prefixes.into_lists(options.prefixes);
+        let mut lists = prefixes.into_lists(&options);
+        let mut lasting = Vec::new();
         for object_type in summary.object_types() {
-            let place = lists.iter().position(|(listed, _)| *listed == object_type);
-            if let Some((_, [by_number, by_bytes])) = place.map(|place| lists.swap_remove(place)) {
-                let named = |list: Leading<Known>| {
-                    list.into_sorted().into_iter().map(|known| LargestKeyPrefix::new(&known.prefix))
-                };
-                report.largest_key_prefixes.extend(named(by_number));
-                report.largest_key_prefixes_by_bytes.extend(named(by_bytes));
-            }
+            let [by_number, by_bytes, without_expiry] = lists.take(object_type);
+            report.largest_key_prefixes.extend(by_number.iter().map(LargestKeyPrefix::new));
+            let by_bytes = by_bytes.iter().map(LargestKeyPrefix::new);
+            report.largest_key_prefixes_by_bytes.extend(by_bytes);
+            lasting.extend(without_expiry);
         }
+        lasting.sort_by_key(|p| Reverse((p.counts.lasting_bytes, p.counts.lasting_count)));
+        lasting.truncate(options.prefixes);
+        report.key_prefixes_without_expiry = lasting.iter().map(LastingKeyPrefix::new).collect();
+        report.prefix_tree = lists.branches(&options).iter().map(PrefixNode::new).collect();
         report
     }
 
@@ -185,21 +161,17 @@ impl Merge {
     pub fn rows(mut self, each: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         self.cut_damaged();
         let Self { options, summary, inputs, damaged, prefixes } = self;
-        for (object_type, lists) in prefixes.into_lists(options.prefixes) {
-            let mut leading: Vec<Known> =
-                lists.into_iter().flat_map(Leading::into_sorted).collect();
-            leading.sort_unstable();
-            leading.dedup();
-            for Known { prefix, detail } in &leading {
-                each(&Row {
-                    object_type: Some(object_type),
-                    name: Some(Cow::Borrowed(&prefix.text)),
-                    num: prefix.counts.key_count,
-                    bytes: prefix.counts.bytes,
-                    detail: detail.as_deref().map(Cow::Borrowed),
-                    ..Row::new(RowKind::Prefix, 0)
-                })?;
-            }
+        for (prefix, detail) in prefixes.into_lists(&options).into_all() {
+            each(&Row {
+                object_type: Some(prefix.object_type),
+                name: Some(Cow::Borrowed(&prefix.text)),
+                num: prefix.counts.key_count,
+                bytes: prefix.counts.bytes,
+                no_expiry_num: prefix.counts.lasting_count,
+                no_expiry_bytes: prefix.counts.lasting_bytes,
+                detail: detail.as_deref().map(Cow::Borrowed),
+                ..Row::new(RowKind::Prefix, 0)
+            })?;
         }
         write::rest(&summary, 0, each)?;
         for (number, _, damaged) in &damaged {
@@ -211,65 +183,6 @@ impl Merge {
     fn cut_damaged(&mut self) {
         self.damaged.sort_by_key(|(number, at, _)| (*number, *at));
         self.damaged.truncate(Report::DAMAGED_MAX);
-    }
-}
-
-impl Prefixes {
-    fn add(&mut self, identity: Identity, total: Total, limit: usize) -> Result<(), RowError> {
-        match self {
-            Self::Whole(lists) => offer(lists, &identity, total, limit),
-            Self::Sums { sums, memory, memory_max } => {
-                let detail_len = identity.detail.as_deref().map_or(0, str::len);
-                let len = identity.text.len() + detail_len + Merge::ENTRY_LEN;
-                match sums.entry(identity) {
-                    Entry::Occupied(mut known) => known.get_mut().add(total),
-                    Entry::Vacant(room) => {
-                        room.insert(total);
-                        *memory += len;
-                    }
-                }
-                if *memory > *memory_max {
-                    return Err(RowError::Memory { count: sums.len(), memory_max: *memory_max });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn into_lists(self, limit: usize) -> Lists {
-        match self {
-            Self::Whole(lists) => lists,
-            Self::Sums { sums, .. } => {
-                let mut lists = Vec::new();
-                for (identity, total) in &sums {
-                    offer(&mut lists, identity, *total, limit);
-                }
-                lists
-            }
-        }
-    }
-}
-
-fn offer(lists: &mut Lists, identity: &Identity, total: Total, limit: usize) {
-    let Identity { object_type, text, detail } = identity;
-    let place = lists.iter().position(|(listed, _)| listed == object_type).unwrap_or(lists.len());
-    if place == lists.len() {
-        let empty = [RankBy::KeyCount, RankBy::Bytes].map(|rank_by| Leading::new(limit, rank_by));
-        lists.push((*object_type, empty));
-    }
-    let Total { key_count, bytes } = total;
-    let counts = Counts { key_count, bytes, ..Counts::default() };
-    let known = || {
-        let whole = detail.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        let text_len = whole.map_or(text.len() as u64, |whole: PrefixDetail<'_>| whole.prefix_len);
-        let text = text.to_vec();
-        Known {
-            prefix: Prefix { object_type: *object_type, text, text_len, counts },
-            detail: detail.clone(),
-        }
-    };
-    for list in lists.get_mut(place).into_iter().flat_map(|(_, lists)| lists) {
-        list.offer(key_count, bytes, known);
     }
 }
 

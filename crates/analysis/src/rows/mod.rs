@@ -5,6 +5,7 @@
 //! that memory is bounded and nothing is dropped: their sums are exact.
 
 mod merge;
+mod prefixes;
 mod write;
 
 use std::borrow::Cow;
@@ -120,8 +121,10 @@ pub struct Row<'a> {
     pub num: u64,
     /// Bytes.
     pub bytes: u64,
-    /// Keys of a database that expire.
-    pub expire_num: u64,
+    /// Of the keys of a prefix or a database, those without an expiry.
+    pub no_expiry_num: u64,
+    /// Of the bytes of a prefix, those of such keys.
+    pub no_expiry_bytes: u64,
     /// What else belongs to it, in JSON. Rows that differ in it are not alike.
     pub detail: Option<Cow<'a, str>>,
 }
@@ -136,7 +139,8 @@ impl Row<'_> {
             at: None,
             num: 0,
             bytes: 0,
-            expire_num: 0,
+            no_expiry_num: 0,
+            no_expiry_bytes: 0,
             detail: None,
         }
     }
@@ -145,6 +149,9 @@ impl Row<'_> {
 /// What the row of a key has beside its name, type and size.
 #[derive(Debug, Serialize, Deserialize)]
 struct KeyDetail<'a> {
+    /// Place among the largest of its input, from 0 on: a damaged file may name a key twice,
+    /// and then both rows stay apart.
+    rank: usize,
     db: u64,
     key_len: u64,
     #[serde(borrow)]
@@ -160,13 +167,22 @@ struct KeyDetail<'a> {
     freq: Option<u8>,
 }
 
-/// What tells a long prefix from others that begin alike.
+/// What a prefix that is longer than its row's name is told apart by, and its place among
+/// others.
 #[derive(Debug, Serialize, Deserialize)]
 struct PrefixDetail<'a> {
     prefix_len: u64,
     /// FNV-1a of the whole text.
     #[serde(borrow)]
     digest: Cow<'a, str>,
+    parent_len: u64,
+    #[serde(borrow)]
+    parent_digest: Cow<'a, str>,
+    depth: usize,
+    segment_len: u64,
+    /// First bytes in base64.
+    #[serde(borrow)]
+    segment: Cow<'a, str>,
 }
 
 /// Names of expiries, in the order of reports.

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
 use super::{KeyDetail, PrefixDetail, Row, RowKind, expiry_names};
 use crate::aggregate::largest::Large;
-use crate::aggregate::prefixes::{Prefix, WholePrefix};
+use crate::aggregate::prefixes::{Branch, Counts, WholePrefix};
 use crate::aggregate::spread::{SPANS, Spread};
 use crate::aggregate::types::Total;
 use crate::facts::KeyFacts;
@@ -23,26 +25,25 @@ type Each<'e> = dyn FnMut(&Row<'_>) -> ControlFlow<()> + 'e;
 /// Reads an input, or every file of a folder, and hands its summary to `each`, the inputs
 /// numbered from `number` on. What cannot be read or is damaged is told by rows too.
 ///
-/// Answers how many inputs there were.
+/// Answers what is known of the inputs.
 pub fn summarise(
     input: impl Into<Input>,
     options: &Options,
     number: u64,
     each: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>,
-) -> u64 {
-    let mut count = 0;
-    for found in each_input(input.into()) {
+) -> Vec<InputInfo> {
+    let mut infos = Vec::new();
+    for (found, number) in each_input(input.into()).into_iter().zip(number..) {
         let summary = Summary::new(options, usize::MAX);
-        let mut writer =
-            Writer { each: &mut *each, summary, number: number + count, is_over: false };
-        writer.summary.prefixes.set_memory_max(usize::MAX);
+        let mut writer = Writer { each: &mut *each, summary, number, is_over: false };
         let info = read_one(&found, options, &mut Flushing { writer: &mut writer, options });
-        count += 1;
-        if writer.is_over || writer.finish(&info).is_break() {
+        let is_over = writer.is_over || writer.finish(&info).is_break();
+        infos.push(info);
+        if is_over {
             break;
         }
     }
-    count
+    infos
 }
 
 struct Flushing<'w, 'e, 'o> {
@@ -88,12 +89,14 @@ impl Writer<'_> {
     fn prefixes(&mut self) -> ControlFlow<()> {
         let Self { each, summary, number, .. } = self;
         summary.prefixes.drain(|prefix| {
-            let WholePrefix { object_type, text, text_len, digest, key_count, bytes } = prefix;
+            let Counts { key_count, bytes, lasting_count, lasting_bytes } = prefix.counts;
             let row = sum(RowKind::Prefix, *number, Total { key_count, bytes });
             each(&Row {
-                object_type: Some(object_type),
-                name: Some(Cow::Borrowed(text)),
-                detail: prefix_detail(text, text_len, digest),
+                object_type: Some(prefix.object_type),
+                name: Some(Cow::Borrowed(prefix.text)),
+                no_expiry_num: lasting_count,
+                no_expiry_bytes: lasting_bytes,
+                detail: prefix_detail(&prefix),
                 ..row
             })
         })
@@ -110,10 +113,21 @@ fn json(value: &impl Serialize) -> Cow<'static, str> {
 }
 
 /// None where the text is whole.
-fn prefix_detail(text: &[u8], prefix_len: u64, digest: u128) -> Option<Cow<'static, str>> {
-    debug_assert!(text.len() <= Prefix::TEXT_LEN_MAX);
-    let is_cut = prefix_len > text.len() as u64;
-    is_cut.then(|| json(&PrefixDetail { prefix_len, digest: format!("{digest:032x}").into() }))
+fn prefix_detail(prefix: &WholePrefix<'_>) -> Option<Cow<'static, str>> {
+    if prefix.text_len == prefix.text.len() as u64 {
+        return None;
+    }
+    let segment = prefix.segment;
+    let first = segment.get(..Branch::SEGMENT_LEN_MAX).unwrap_or(segment);
+    Some(json(&PrefixDetail {
+        prefix_len: prefix.text_len,
+        digest: format!("{:032x}", prefix.digest).into(),
+        parent_len: prefix.parent_len,
+        parent_digest: format!("{:032x}", prefix.parent_digest).into(),
+        depth: prefix.depth,
+        segment_len: segment.len() as u64,
+        segment: BASE64.encode(first).into(),
+    }))
 }
 
 /// Everything but prefixes and what belongs to one input.
@@ -122,7 +136,8 @@ pub(super) fn rest(summary: &Summary, number: u64, each: &mut Each<'_>) -> Contr
         each(&Row { object_type: Some(object_type), ..sum(RowKind::Type, number, total) })?;
     }
     spread(&summary.spread, number, each)?;
-    summary.largest.sorted().into_iter().try_for_each(|large| each(&key(large, number)))
+    let largest = summary.largest.sorted();
+    (largest.iter().enumerate()).try_for_each(|(rank, large)| each(&key(large, rank, number)))
 }
 
 pub(super) fn damaged(damaged: &DamagedKey, number: u64) -> Row<'static> {
@@ -143,8 +158,9 @@ pub(super) fn input(info: &InputInfo, number: u64) -> Row<'static> {
     }
 }
 
-fn key(large: &Large, number: u64) -> Row<'_> {
+fn key(large: &Large, rank: usize, number: u64) -> Row<'_> {
     let detail = KeyDetail {
+        rank,
         db: large.db,
         key_len: large.key_len,
         encoding: large.encoding.name().into(),
@@ -187,8 +203,8 @@ fn spread(spread: &Spread, number: u64, each: &mut Each<'_>) -> ControlFlow<()> 
     let dbs = spread.dbs.iter().map(|(db, database)| (Some(db.cast_signed()), *database));
     for (at, database) in dbs.chain([(None, spread.other_dbs)]) {
         if database.total.key_count > 0 {
-            let expire_num = database.expire_count;
-            each(&Row { at, expire_num, ..sum(RowKind::Db, number, database.total) })?;
+            let no_expiry_num = database.total.key_count.saturating_sub(database.expire_count);
+            each(&Row { at, no_expiry_num, ..sum(RowKind::Db, number, database.total) })?;
         }
     }
     for (slot, total) in (0..).zip(&spread.slots).filter(|(_, total)| total.key_count > 0) {

@@ -75,7 +75,7 @@ pub(crate) async fn delete(
     if is_in_use(&app, &instance, backup_id).await? {
         return Err(ApiError::BackupInUse);
     }
-    caller.once(&app)?;
+    caller.once(&app).await?;
     let removed = spawn_blocking(move || std::fs::remove_file(&backup.path)).await;
     match removed.map_err(ApiError::internal)? {
         Ok(()) => Ok(StatusCode::NO_CONTENT),

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use crate::auth::CredentialError;
 use crate::store::StoreError;
 
 /// An error answer of the API.
@@ -179,6 +180,23 @@ impl ApiError {
     pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
         Self::Internal
+    }
+}
+
+impl From<CredentialError> for ApiError {
+    fn from(error: CredentialError) -> Self {
+        match error {
+            CredentialError::Unavailable(_) => {
+                tracing::warn!(%error, "request refused");
+                Self::Unavailable
+            }
+            CredentialError::Unusable(_)
+            | CredentialError::Exists(_)
+            | CredentialError::Database(_)
+            | CredentialError::Secret { .. }
+            | CredentialError::NoToken(_)
+            | CredentialError::NoKey => Self::internal(error),
+        }
     }
 }
 

@@ -1,17 +1,11 @@
-//! Who has an access key: those of the configuration, and those of the credential store,
-//! an SQLite file of its own in which secret keys are encrypted.
+//! Who has an access key: those of the configuration, and those of the credential store, which
+//! is the service's database. Their secret keys are encrypted there.
 //!
 //! Verifying a signature takes the secret key itself, so a hash of it would not do.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
-use sqlx::{Row, SqlitePool};
 
 use super::keyring::{Keyring, Sealed};
 use super::signature::hex;
@@ -19,25 +13,10 @@ use super::token::issue;
 use crate::config::{Config, Credential, Permission};
 use crate::ids;
 use crate::secret::Secret;
+use crate::store::{CredentialRow, Store, StoreError};
 
-/// Name of the store's file in the data folder.
-const FILE: &str = "credentials.sqlite";
-
-const SCHEMA: &str = "\
-    CREATE TABLE IF NOT EXISTS credentials (
-        ak            TEXT   NOT NULL PRIMARY KEY,
-        projects      TEXT   NOT NULL,
-        role          TEXT   NOT NULL,
-        -- Of a temporary credential: SHA-256 of its security token, and its end.
-        token_hash    TEXT,
-        expire_at_ms  BIGINT,
-        created_at_ms BIGINT NOT NULL,
-        key_id        TEXT   NOT NULL,
-        sealed_sk     BLOB   NOT NULL
-    )";
-
-/// How long a statement waits for another one's write lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a temporary credential is listed after its end.
+const FORGET_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// All access keys of a service.
 #[derive(Debug)]
@@ -60,10 +39,10 @@ pub(crate) struct Temporary {
     pub(crate) expire_at_ms: i64,
 }
 
-/// The credential store of a data folder.
+/// The credential store of a service.
 #[derive(Debug, Clone)]
 pub struct CredentialStore {
-    pool: SqlitePool,
+    store: Store,
     keyring: Keyring,
 }
 
@@ -102,7 +81,10 @@ pub enum CredentialError {
     Exists(String),
     /// The database.
     #[error("credential store: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(String),
+    /// The database, but the same may succeed later.
+    #[error("credential store: {0}")]
+    Unavailable(String),
     /// A secret key cannot be encrypted or decrypted.
     #[error("credential store: secret key of {ak}: {reason}")]
     Secret {
@@ -120,24 +102,19 @@ pub enum CredentialError {
 }
 
 impl Credentials {
-    pub(crate) async fn open(
-        data_dir: &Path,
+    /// The error says that the keys do not open what is stored.
+    pub(crate) async fn new(
+        store: Store,
         configured: Vec<Credential>,
         keyring: Option<Keyring>,
     ) -> Result<Self, CredentialError> {
         let store = match keyring {
-            Some(keyring) => Some(CredentialStore::open_in(data_dir, keyring).await?),
-            None if data_dir.join(FILE).exists() => return Err(CredentialError::NoKey),
-            None => None,
+            Some(keyring) => Some(CredentialStore::new(store, keyring).await?),
+            None if store.credentials().await?.is_empty() => None,
+            None => return Err(CredentialError::NoKey),
         };
         let known = |credential| Arc::new(Known { credential, temporary: None });
         Ok(Self { configured: configured.into_iter().map(known).collect(), store })
-    }
-
-    pub(crate) async fn close(&self) {
-        if let Some(store) = &self.store {
-            store.close().await;
-        }
     }
 
     /// The credential with this access key id. A revoked one is gone with the next request.
@@ -163,13 +140,19 @@ pub async fn token(
     project: Option<&str>,
     now_ms: i64,
 ) -> Result<Secret, CredentialError> {
-    let configured = config.credentials.clone();
-    let credentials =
-        Credentials::open(&config.data_dir, configured, config.keyring.clone()).await?;
-    let known = credentials.find(ak).await;
-    credentials.close().await;
+    let configured = config.credentials.iter().find(|credential| credential.ak == ak);
+    let known = match (configured, &config.keyring) {
+        (Some(credential), _) => Some(Known { credential: credential.clone(), temporary: None }),
+        (None, None) => None,
+        (None, Some(keyring)) => {
+            let store = CredentialStore::open(config, keyring.clone()).await?;
+            let known = store.find(ak).await;
+            store.close().await;
+            known?
+        }
+    };
     let refused = |reason: &str| CredentialError::NoToken(format!("{reason}: {ak}"));
-    let known = known?.ok_or_else(|| refused("there is no such access key"))?;
+    let known = known.ok_or_else(|| refused("there is no such access key"))?;
     if known.temporary.as_ref().is_some_and(|temporary| now_ms >= temporary.expire_at_ms) {
         return Err(refused("the access key has expired"));
     }
@@ -197,28 +180,18 @@ impl CredentialStore {
     /// # Errors
     /// The database cannot be opened, or has a secret key that `keyring` cannot decrypt.
     pub async fn open(config: &Config, keyring: Keyring) -> Result<Self, CredentialError> {
-        Self::open_in(&config.data_dir, keyring).await
+        Self::new(Store::open(&config.location()).await?, keyring).await
     }
 
-    async fn open_in(data_dir: &Path, keyring: Keyring) -> Result<Self, CredentialError> {
-        let options = SqliteConnectOptions::new()
-            .filename(data_dir.join(FILE))
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            // What is revoked is gone from the file too.
-            .pragma("secure_delete", "ON")
-            .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        sqlx::query(SCHEMA).execute(&pool).await?;
-        let store = Self { pool, keyring };
+    async fn new(store: Store, keyring: Keyring) -> Result<Self, CredentialError> {
+        let store = Self { store, keyring };
         store.all().await?;
         Ok(store)
     }
 
     /// Closes the database.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.store.close().await;
     }
 
     /// Adds a credential.
@@ -244,26 +217,18 @@ impl CredentialStore {
             return Err(CredentialError::Unusable("a project has 32 hexadecimal digits"));
         }
         let sealed = self.seal(&known)?;
-        let inserted = sqlx::query(
-            "INSERT INTO credentials (ak, projects, role, token_hash, expire_at_ms, \
-             created_at_ms, key_id, sealed_sk) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(ak)
-        .bind(projects.join(" "))
-        .bind(role.name())
-        .bind(known.temporary.as_ref().map(|temporary| &temporary.token_hash))
-        .bind(known.temporary.as_ref().map(|temporary| temporary.expire_at_ms))
-        .bind(now_ms)
-        .bind(sealed.key_id)
-        .bind(sealed.bytes)
-        .execute(&self.pool)
-        .await;
-        match inserted {
-            Ok(_) => Ok(()),
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-                Err(CredentialError::Exists(ak.clone()))
-            }
-            Err(error) => Err(error.into()),
+        let row = CredentialRow {
+            ak: ak.clone(),
+            projects: projects.join(" "),
+            role: role.name().to_owned(),
+            token_hash: known.temporary.as_ref().map(|temporary| temporary.token_hash.clone()),
+            expire_at_ms: known.temporary.as_ref().map(|temporary| temporary.expire_at_ms),
+            key_id: sealed.key_id,
+            sealed_sk: sealed.bytes,
+        };
+        match self.store.add_credential(&row, now_ms.saturating_sub(FORGET_MS)).await? {
+            true => Ok(()),
+            false => Err(CredentialError::Exists(ak.clone())),
         }
     }
 
@@ -272,12 +237,12 @@ impl CredentialStore {
     /// # Errors
     /// The database cannot be read.
     pub async fn list(&self) -> Result<Vec<Listed>, CredentialError> {
-        let listed = |(known, key_id): (Known, String)| Listed {
+        let listed = |(known, row): (Known, CredentialRow)| Listed {
             ak: known.credential.ak,
             projects: known.credential.projects,
             role: known.credential.role,
             expire_at_ms: known.temporary.map(|temporary| temporary.expire_at_ms),
-            key_id,
+            key_id: row.key_id,
         };
         Ok(self.all().await?.into_iter().map(listed).collect())
     }
@@ -287,11 +252,7 @@ impl CredentialStore {
     /// # Errors
     /// The database cannot be written.
     pub async fn revoke(&self, ak: &str) -> Result<bool, CredentialError> {
-        let deleted = sqlx::query("DELETE FROM credentials WHERE ak = $1").bind(ak);
-        let deleted = deleted.execute(&self.pool).await?.rows_affected() == 1;
-        // Older pages would stay in the log.
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await?;
-        Ok(deleted)
+        Ok(self.store.remove_credential(ak).await?)
     }
 
     /// Encrypts every secret key with the first key of the keyring, and answers how many were
@@ -301,63 +262,64 @@ impl CredentialStore {
     /// The database cannot be written.
     pub async fn rotate(&self) -> Result<usize, CredentialError> {
         let mut count = 0;
-        let current = self.keyring.current_id();
-        for (known, old) in self.all().await?.into_iter().filter(|(_, id)| id != current) {
-            let sealed = self.seal(&known)?;
-            let updated = sqlx::query(
-                "UPDATE credentials SET key_id = $3, sealed_sk = $4 WHERE ak = $1 AND key_id = $2",
-            )
-            .bind(&known.credential.ak)
-            .bind(old)
-            .bind(sealed.key_id)
-            .bind(sealed.bytes)
-            .execute(&self.pool)
-            .await?;
-            count += usize::from(updated.rows_affected() == 1);
+        for (known, old) in self.all().await? {
+            if old.key_id == self.keyring.current_id() {
+                continue;
+            }
+            let Sealed { key_id, bytes } = self.seal(&known)?;
+            let is_replaced = self.store.reseal_credential(&old, &key_id, &bytes).await?;
+            count += usize::from(is_replaced);
         }
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await?;
         Ok(count)
     }
 
     async fn find(&self, ak: &str) -> Result<Option<Known>, CredentialError> {
-        let row = sqlx::query("SELECT * FROM credentials WHERE ak = $1").bind(ak);
-        let row = row.fetch_optional(&self.pool).await?;
-        Ok(row.map(|row| self.known(&row)).transpose()?.map(|(known, _)| known))
+        let row = self.store.credential(ak).await?;
+        row.map(|row| self.known(&row)).transpose()
     }
 
-    /// All credentials, each with the id of the key it is encrypted with.
-    async fn all(&self) -> Result<Vec<(Known, String)>, CredentialError> {
-        let rows = sqlx::query("SELECT * FROM credentials ORDER BY ak").fetch_all(&self.pool);
-        rows.await?.iter().map(|row| self.known(row)).collect()
+    /// All credentials, each with what is stored of it.
+    async fn all(&self) -> Result<Vec<(Known, CredentialRow)>, CredentialError> {
+        let rows = self.store.credentials().await?;
+        rows.into_iter().map(|row| Ok((self.known(&row)?, row))).collect()
     }
 
-    fn known(&self, row: &SqliteRow) -> Result<(Known, String), CredentialError> {
-        let ak: String = row.try_get("ak")?;
-        let projects: &str = row.try_get("projects")?;
-        let role: &str = row.try_get("role")?;
-        let token_hash: Option<String> = row.try_get("token_hash")?;
-        let expire_at_ms: Option<i64> = row.try_get("expire_at_ms")?;
+    fn known(&self, row: &CredentialRow) -> Result<Known, CredentialError> {
+        let temporary = row.token_hash.clone().zip(row.expire_at_ms);
         let mut known = Known {
             credential: Credential {
-                ak: ak.clone(),
+                ak: row.ak.clone(),
                 sk: Secret::new(""),
-                projects: projects.split(' ').map(str::to_owned).collect(),
+                projects: row.projects.split(' ').map(str::to_owned).collect(),
                 // The role is part of what is sealed, so another word there does not open.
-                role: Permission::parse(role).unwrap_or(Permission::Read),
+                role: Permission::parse(&row.role).unwrap_or(Permission::Read),
             },
-            temporary: token_hash
-                .zip(expire_at_ms)
+            temporary: temporary
                 .map(|(token_hash, expire_at_ms)| Temporary { token_hash, expire_at_ms }),
         };
-        let sealed = Sealed { key_id: row.try_get("key_id")?, bytes: row.try_get("sealed_sk")? };
+        let sealed = Sealed { key_id: row.key_id.clone(), bytes: row.sealed_sk.clone() };
         let sk = self.keyring.open(&sealed, &context(&known));
-        known.credential.sk = sk.map_err(|reason| CredentialError::Secret { ak, reason })?;
-        Ok((known, sealed.key_id))
+        known.credential.sk =
+            sk.map_err(|reason| CredentialError::Secret { ak: row.ak.clone(), reason })?;
+        Ok(known)
     }
 
     fn seal(&self, known: &Known) -> Result<Sealed, CredentialError> {
         let failed = |reason| CredentialError::Secret { ak: known.credential.ak.clone(), reason };
         self.keyring.seal(&known.credential.sk, &context(known)).map_err(failed)
+    }
+}
+
+impl From<StoreError> for CredentialError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
+            StoreError::Busy
+            | StoreError::Database(_)
+            | StoreError::Migration(_)
+            | StoreError::Json(_)
+            | StoreError::Row { .. } => Self::Database(error.to_string()),
+        }
     }
 }
 
@@ -379,6 +341,7 @@ fn hash(token: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::tests::with_each;
 
     const PROJECT: &str = "0123456789abcdef0123456789abcdef";
 
@@ -399,67 +362,81 @@ mod tests {
         }
     }
 
+    async fn open(store: &Store, digits: &[&str]) -> Result<CredentialStore, CredentialError> {
+        CredentialStore::new(store.clone(), keyring(digits)).await
+    }
+
     #[tokio::test]
     async fn credentials_come_back_until_they_are_revoked() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = CredentialStore::open_in(folder.path(), keyring(&["a"])).await.unwrap();
-        store.add(&new("ONE"), 0).await.unwrap();
-        let temporary = Some((77, Secret::new("token")));
-        store.add(&NewCredential { temporary, ..new("TWO") }, 0).await.unwrap();
-        let again = store.add(&new("ONE"), 0).await;
-        assert!(matches!(again, Err(CredentialError::Exists(_))));
-        let one = store.find("ONE").await.unwrap().unwrap();
-        assert_eq!(one.credential.sk.expose(), "canary of ONE");
-        assert_eq!((one.credential.role, one.temporary), (Permission::Read, None));
-        let two = store.find("TWO").await.unwrap().unwrap().temporary.unwrap();
-        assert_eq!(two.expire_at_ms, 77);
-        assert!(two.has_token("token") && !two.has_token("Token"));
-        assert!(store.revoke("ONE").await.unwrap());
-        assert!(!store.revoke("ONE").await.unwrap());
-        assert!(store.find("ONE").await.unwrap().is_none());
-        assert_eq!(store.list().await.unwrap().len(), 1);
+        with_each(async |store| {
+            let store = open(&store, &["a"]).await.unwrap();
+            store.add(&new("ONE"), 0).await.unwrap();
+            let temporary = Some((77, Secret::new("token")));
+            store.add(&NewCredential { temporary, ..new("TWO") }, 0).await.unwrap();
+            let again = store.add(&new("ONE"), 0).await;
+            assert!(matches!(again, Err(CredentialError::Exists(_))));
+            let one = store.find("ONE").await.unwrap().unwrap();
+            assert_eq!(one.credential.sk.expose(), "canary of ONE");
+            assert_eq!((one.credential.role, one.temporary), (Permission::Read, None));
+            let two = store.find("TWO").await.unwrap().unwrap().temporary.unwrap();
+            assert_eq!(two.expire_at_ms, 77);
+            assert!(two.has_token("token") && !two.has_token("Token"));
+            assert!(store.revoke("ONE").await.unwrap());
+            assert!(!store.revoke("ONE").await.unwrap());
+            assert!(store.find("ONE").await.unwrap().is_none());
+            assert_eq!(store.list().await.unwrap().len(), 1);
+            // A day after its end nobody asks for it any more.
+            store.add(&new("THREE"), 78 + FORGET_MS).await.unwrap();
+            let listed = store.list().await.unwrap();
+            assert_eq!(listed.iter().map(|one| one.ak.as_str()).collect::<Vec<_>>(), ["THREE"]);
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn rotation_makes_the_old_key_needless() {
-        let folder = tempfile::tempdir().unwrap();
-        let open =
-            |digits: &'static [&str]| CredentialStore::open_in(folder.path(), keyring(digits));
-        open(&["a"]).await.unwrap().add(&new("ONE"), 0).await.unwrap();
-        assert!(open(&["b"]).await.is_err());
-        let both = open(&["b", "a"]).await.unwrap();
-        assert_eq!((both.rotate().await.unwrap(), both.rotate().await.unwrap()), (1, 0));
-        both.close().await;
-        assert!(open(&["a"]).await.is_err());
-        let store = open(&["b"]).await.unwrap();
-        let one = store.find("ONE").await.unwrap().unwrap();
-        assert_eq!(one.credential.sk.expose(), "canary of ONE");
+        with_each(async |store| {
+            open(&store, &["a"]).await.unwrap().add(&new("ONE"), 0).await.unwrap();
+            assert!(open(&store, &["b"]).await.is_err());
+            let both = open(&store, &["b", "a"]).await.unwrap();
+            assert_eq!((both.rotate().await.unwrap(), both.rotate().await.unwrap()), (1, 0));
+            assert!(open(&store, &["a"]).await.is_err());
+            let store = open(&store, &["b"]).await.unwrap();
+            let one = store.find("ONE").await.unwrap().unwrap();
+            assert_eq!(one.credential.sk.expose(), "canary of ONE");
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn changed_rows_do_not_open() {
-        for change in ["role = 'admin'", "projects = 'x'", "expire_at_ms = 1, token_hash = 'x'"] {
-            let folder = tempfile::tempdir().unwrap();
-            let store = CredentialStore::open_in(folder.path(), keyring(&["a"])).await.unwrap();
-            store.add(&new("ONE"), 0).await.unwrap();
-            let sql = sqlx::AssertSqlSafe(format!("UPDATE credentials SET {change}"));
-            sqlx::query(sql).execute(&store.pool).await.unwrap();
-            assert!(store.find("ONE").await.is_err(), "{change}");
-        }
+        with_each(async |store| {
+            let credentials = open(&store, &["a"]).await.unwrap();
+            for (number, change) in
+                ["role = 'admin'", "projects = 'x'", "expire_at_ms = 1, token_hash = 'x'"]
+                    .iter()
+                    .enumerate()
+            {
+                let ak = format!("AK{number}");
+                credentials.add(&new(&ak), 0).await.unwrap();
+                let sql = format!("UPDATE credentials SET {change} WHERE ak = '{ak}'");
+                sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&store.pool).await.unwrap();
+                assert!(credentials.find(&ak).await.is_err(), "{change}");
+            }
+        })
+        .await;
     }
 
     #[tokio::test]
-    async fn secrets_are_not_in_the_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = CredentialStore::open_in(folder.path(), keyring(&["a"])).await.unwrap();
-        let temporary = Some((77, Secret::new("canary of a token")));
-        store.add(&NewCredential { temporary, ..new("ONE") }, 0).await.unwrap();
-        let mut len = 0;
-        for entry in std::fs::read_dir(folder.path()).unwrap() {
-            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-            assert!(!bytes.windows(6).any(|window| window == b"canary"));
-            len += bytes.len();
-        }
-        assert!(len > 4096);
+    async fn store_without_its_key_stops_the_service() {
+        with_each(async |store| {
+            let start = |keyring| Credentials::new(store.clone(), vec![], keyring);
+            assert!(start(None).await.is_ok());
+            open(&store, &["a"]).await.unwrap().add(&new("ONE"), 0).await.unwrap();
+            assert!(matches!(start(None).await, Err(CredentialError::NoKey)));
+            assert!(start(Some(keyring(&["b"]))).await.is_err());
+            assert!(start(Some(keyring(&["a"]))).await.is_ok());
+        })
+        .await;
     }
 }

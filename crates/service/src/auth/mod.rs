@@ -118,15 +118,27 @@ impl Caller {
     /// Whatever refuses the write for another reason comes first, so that two equal requests
     /// of one second learn that the instance is busy rather than that one is a replay. Who
     /// sees a token can do anything for as long as it is valid, so there it would be no use.
-    pub(crate) fn once(&self, app: &App) -> Result<(), ApiError> {
+    pub(crate) async fn once(&self, app: &App) -> Result<(), ApiError> {
         let Proof::Signature { bytes, connection, dated_at_ms } = self.proof else {
             return Ok(());
         };
-        let expire_at_ms = dated_at_ms + DATE_WINDOW_MS;
-        match app.replay.judge(bytes, connection, (app.clock)(), expire_at_ms) {
-            Verdict::Fresh => Ok(()),
-            Verdict::Replayed => Err(ApiError::NotAuthentic("request was sent before".into())),
-            Verdict::Full => Err(ApiError::Throttled),
+        let replayed = || Err(ApiError::NotAuthentic("request was sent before".into()));
+        let (now_ms, expire_at_ms) = ((app.clock)(), dated_at_ms + DATE_WINDOW_MS);
+        match app.replay.judge(bytes, connection, now_ms, expire_at_ms) {
+            Verdict::Fresh => {}
+            Verdict::Repeated => return Ok(()),
+            Verdict::Replayed => return replayed(),
+            Verdict::Full => return Err(ApiError::Throttled),
+        }
+        // Another process, or this one before it was started again, may have seen it.
+        let store = &app.tasks.store;
+        let noted = store.note_signature(&signature::hex(&bytes), now_ms, expire_at_ms).await;
+        if !matches!(noted, Ok(true)) {
+            app.replay.forget(bytes);
+        }
+        match noted? {
+            true => Ok(()),
+            false => replayed(),
         }
     }
 }
@@ -236,7 +248,7 @@ pub(crate) async fn usable(
     ak: &str,
     headers: &HeaderMap,
 ) -> Result<Arc<Known>, ApiError> {
-    let known = app.credentials.find(ak).await.map_err(ApiError::internal)?;
+    let known = app.credentials.find(ak).await?;
     let Some(known) = known else {
         let ak: String = ak.chars().take(128).collect();
         return Err(ApiError::NotAuthentic(format!("ak {ak} not exist")));
@@ -320,7 +332,7 @@ pub(crate) async fn signed_in(
     headers: &HeaderMap,
 ) -> Result<(Arc<Known>, Option<String>, i64), ApiError> {
     let session = session::of(headers).ok_or(ApiError::NoToken)?;
-    let known = app.credentials.find(session.ak).await.map_err(ApiError::internal)?;
+    let known = app.credentials.find(session.ak).await?;
     let known = known.ok_or(ApiError::InvalidToken)?;
     if !session.is_genuine(&known.credential.sk) {
         return Err(ApiError::InvalidToken);
@@ -334,7 +346,7 @@ pub(crate) async fn signed_in(
 /// Whose token this is, for which project, and when it ends.
 pub(crate) async fn holder(app: &App, token: &str) -> Result<(Arc<Known>, String, i64), ApiError> {
     let token = Token::parse(token).ok_or(ApiError::InvalidToken)?;
-    let known = app.credentials.find(token.ak).await.map_err(ApiError::internal)?;
+    let known = app.credentials.find(token.ak).await?;
     let known = known.ok_or(ApiError::InvalidToken)?;
     let now_ms = (app.clock)();
     match token.judge(&known.credential.sk, now_ms) {

@@ -1,4 +1,5 @@
-//! Signatures that have taken effect, so that a recorded request cannot be sent again.
+//! Signatures that have taken effect, so that a recorded request cannot be sent again. The
+//! database has them too; here is what connection they came on.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -26,6 +27,8 @@ struct Seen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Fresh,
+    /// By the client itself, on the connection of the first one.
+    Repeated,
     Replayed,
     /// Too many writes to tell.
     Full,
@@ -46,7 +49,8 @@ impl ReplayGuard {
     ) -> Verdict {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(first) = seen.get(&signature) {
-            return if first.connection == connection { Verdict::Fresh } else { Verdict::Replayed };
+            let is_own = first.connection == connection;
+            return if is_own { Verdict::Repeated } else { Verdict::Replayed };
         }
         if seen.len() >= SIGNATURES_MAX {
             seen.retain(|_, seen| seen.expire_at_ms >= now_ms);
@@ -56,6 +60,11 @@ impl ReplayGuard {
         }
         seen.insert(signature, Seen { connection, expire_at_ms });
         Verdict::Fresh
+    }
+
+    /// Takes back a judgement, as the write has not taken effect.
+    pub(crate) fn forget(&self, signature: [u8; 32]) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(&signature);
     }
 }
 
@@ -68,9 +77,11 @@ mod tests {
         let guard = ReplayGuard::default();
         let judge = |signature, connection| guard.judge([signature; 32], connection, 0, 10);
         assert_eq!(judge(1, ConnectionId(1)), Verdict::Fresh);
-        assert_eq!(judge(1, ConnectionId(1)), Verdict::Fresh);
+        assert_eq!(judge(1, ConnectionId(1)), Verdict::Repeated);
         assert_eq!(judge(1, ConnectionId(2)), Verdict::Replayed);
         assert_eq!(judge(2, ConnectionId(2)), Verdict::Fresh);
+        guard.forget([1; 32]);
+        assert_eq!(judge(1, ConnectionId(3)), Verdict::Fresh);
     }
 
     #[test]

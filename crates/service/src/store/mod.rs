@@ -4,6 +4,7 @@
 //! columns are TEXT, BIGINT or BYTEA, flags and states are words, and the present is
 //! [`now_ms`], the database's own clock. What differs is here and in [`migrations`].
 
+mod credentials;
 mod listen;
 mod migrations;
 mod parts;
@@ -20,6 +21,7 @@ use sqlx::error::DatabaseError;
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Executor as _};
 use tokio::time::timeout;
 
+pub(crate) use self::credentials::CredentialRow;
 pub(crate) use self::listen::{News, listen};
 pub(crate) use self::parts::{DEATHS_MAX, Next, Terms};
 pub(crate) use self::tasks::Deletion;

@@ -353,6 +353,22 @@ fn write_takes_effect_once() {
 }
 
 #[test]
+fn restart_forgets_no_signature() {
+    let mut service = service();
+    let body = json!({"node_id": NODE, "backup_id": service.backup_id("a.rdb")}).to_string();
+    let create = service.signed("POST", &analysis(""), body.as_bytes());
+    let first = service.send(&create).task_id();
+    service.ended(&first);
+    service.stop();
+    service.resume();
+    let mut connection = service.connect();
+    for _ in 0..2 {
+        assert_eq!(connection.send(&create).code(), REFUSED);
+    }
+    assert_eq!(service.get(&analysis("")).body["total"], 1);
+}
+
+#[test]
 fn client_may_repeat_itself_on_its_own_connection() {
     let service = service();
     let body = json!({"node_id": NODE, "backup_id": service.backup_id("a.rdb")}).to_string();

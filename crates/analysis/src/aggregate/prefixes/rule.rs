@@ -39,7 +39,7 @@ impl Rule {
 
     /// Calls `each` with every prefix of `key`, longest last, as its text so far and where
     /// its own segment begins; stops when it says so. `folded` is room for the text.
-    pub(super) fn cut(
+    pub(crate) fn cut(
         &self,
         key: &[u8],
         folded: &mut Vec<u8>,

@@ -42,7 +42,7 @@ impl Counts {
     }
 
     #[inline]
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.key_count += other.key_count;
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.lasting_count += other.lasting_count;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use offkey_rdb::ObjectType;
 
-use super::{Node, Prefix, Prefixes, ROOT, Tree};
+use super::{Counts, Node, Prefix, Prefixes, ROOT, Tree};
 
 /// A prefix on its way out of a table.
 #[derive(Debug, Clone, Copy)]
@@ -16,8 +16,14 @@ pub(crate) struct WholePrefix<'a> {
     pub(crate) text_len: u64,
     /// FNV-1a of the whole text.
     pub(crate) digest: u128,
-    pub(crate) key_count: u64,
-    pub(crate) bytes: u64,
+    /// The same of the next shorter prefix; of a length of zero there is none.
+    pub(crate) parent_len: u64,
+    pub(crate) parent_digest: u128,
+    /// Number of shorter prefixes.
+    pub(crate) depth: usize,
+    /// What it adds to the next shorter one.
+    pub(crate) segment: &'a [u8],
+    pub(crate) counts: Counts,
 }
 
 impl Prefixes {
@@ -39,8 +45,11 @@ impl Prefixes {
                 text: &walk.text,
                 text_len: walk.text_len,
                 digest: walk.digest,
-                key_count: node.counts.key_count,
-                bytes: node.counts.bytes,
+                parent_len: walk.parent_len,
+                parent_digest: walk.parent_digest,
+                depth: walk.depth,
+                segment: tree.segment(node),
+                counts: node.counts,
             })?;
         }
         ControlFlow::Continue(())
@@ -55,11 +64,22 @@ struct Walk {
     text: Vec<u8>,
     text_len: u64,
     digest: u128,
+    parent_len: u64,
+    parent_digest: u128,
+    depth: usize,
 }
 
 impl Default for Walk {
     fn default() -> Self {
-        Self { at: ROOT, text: Vec::new(), text_len: 0, digest: Self::FNV_BASIS }
+        Self {
+            at: ROOT,
+            text: Vec::new(),
+            text_len: 0,
+            digest: Self::FNV_BASIS,
+            parent_len: 0,
+            parent_digest: 0,
+            depth: 0,
+        }
     }
 }
 
@@ -77,7 +97,11 @@ impl Walk {
                 next = parent.parent;
             }
             above.iter().rev().for_each(|parent| self.push(tree.segment(parent)));
+            self.depth = above.len();
+        } else if node.parent != ROOT {
+            self.depth += 1;
         }
+        (self.parent_len, self.parent_digest) = (self.text_len, self.digest);
         self.push(tree.segment(node));
         self.at = at;
     }
@@ -108,7 +132,10 @@ mod tests {
         let _ = prefixes.drain(|prefix| {
             let text = String::from_utf8(prefix.text.to_vec()).unwrap();
             assert_eq!(prefix.text_len, text.len() as u64);
-            found.push((text, prefix.key_count, prefix.bytes));
+            found.push((text, prefix.counts.key_count, prefix.counts.bytes));
+            let shown = |text: &[u8]| text.iter().filter(|byte| **byte == b':').count();
+            assert_eq!(prefix.depth, shown(prefix.text));
+            assert_eq!(prefix.parent_len + prefix.segment.len() as u64, prefix.text_len);
             ControlFlow::Continue(())
         });
         found.sort();
@@ -120,7 +147,7 @@ mod tests {
         assert_eq!(prefixes.memory(), 0);
         prefixes.observe(&facts(b"a:b", 1));
         let _ = prefixes.drain(|prefix| {
-            assert_eq!((prefix.text, prefix.key_count), (&b"a"[..], 1), "counts begin anew");
+            assert_eq!((prefix.text, prefix.counts.key_count), (&b"a"[..], 1), "counts begin anew");
             ControlFlow::Continue(())
         });
     }

@@ -37,7 +37,7 @@ pub(crate) async fn create(
     if app.tasks.store.is_busy(instance.id).await? {
         return Err(ApiError::Busy);
     }
-    caller.once(&app)?;
+    caller.once(&app).await?;
     let task_id = Uuid::now_v7();
     let subject = Subject {
         project_id: instance.project.clone(),

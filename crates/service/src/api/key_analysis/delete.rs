@@ -28,7 +28,7 @@ pub(crate) async fn delete(
         Some((task, _)) if task.state == tasks::State::Running && !force => {
             return Err(ApiError::TaskRunning);
         }
-        Some(_) => caller.once(&app)?,
+        Some(_) => caller.once(&app).await?,
     }
     let deletion = store.delete(&instance.project, instance.id, task_id, force).await;
     match deletion? {

@@ -1,0 +1,137 @@
+"""The data source of Spark 4: a task for each file."""
+
+import time
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
+
+import offkey
+from offkey import _files
+from offkey.spark import KEYS_SCHEMA, SUMMARY_SCHEMA
+
+try:  # Spark 4.1 and newer hand filters down.
+    from pyspark.sql.datasource import EqualTo, GreaterThan, GreaterThanOrEqual, In
+except ImportError:
+    EqualTo = GreaterThan = GreaterThanOrEqual = In = None
+
+_NUMBERS = {"top", "prefixes", "threads", "memory_limit", "now_ms"}
+_SWITCHES = {"fold_digits", "checksum", "force"}
+_TEXTS = {"separators", "profile", "allocator", "size"}
+
+
+class Source(DataSource):
+    """``spark.read.format("offkey")``; docs/FLEET.md has its options and columns."""
+
+    @classmethod
+    def name(cls):
+        return "offkey"
+
+    def schema(self):
+        return SUMMARY_SCHEMA if _mode(self.options) == "summary" else KEYS_SCHEMA
+
+    def reader(self, schema):
+        # Some engines hand over a schema of Arrow's instead of Spark's own.
+        return Reader(dict(self.options), list(schema.names))
+
+
+class FilteringSource(Source):
+    """The same where Spark hands filters down, which it refuses to do unless told so."""
+
+    def reader(self, schema):
+        return FilteringReader(dict(self.options), list(schema.names))
+
+
+class File(InputPartition):
+    """One file."""
+
+    def __init__(self, number, path):
+        super().__init__(number)
+        self.number = number
+        self.path = path
+
+
+class Reader(DataSourceReader):
+    """Reads files into the columns that are asked for."""
+
+    def __init__(self, options, columns):
+        self.mode = _mode(options)
+        self.files = _files.of_load(options)
+        self.columns = columns
+        self.keywords = _keywords(options)
+        self.keywords.setdefault("now_ms", int(time.time() * 1000))
+        self.prefix_depth = int(options.get("prefix_depth", "1"))
+        self.errors = options.get("errors", "raise")
+        self.types = None
+        self.dbs = None
+        self.min_bytes = 0
+
+    def partitions(self):
+        return [File(number, path) for number, path in enumerate(self.files)]
+
+    def read(self, partition):
+        if self.mode == "summary":
+            stream = offkey.summarise(partition.path, number=partition.number, **self.keywords)
+            for batch in pa.RecordBatchReader.from_stream(stream):
+                yield batch.select(self.columns)
+            return
+        stream = offkey.keys(
+            partition.path,
+            columns=self.columns,
+            types=self.types,
+            dbs=self.dbs,
+            min_bytes=self.min_bytes,
+            prefix_depth=self.prefix_depth,
+            errors=self.errors,
+            **self.keywords,
+        )
+        yield from pa.RecordBatchReader.from_stream(stream)
+
+
+class FilteringReader(Reader):
+    """Reads only the keys that a query wants, as far as ``offkey.keys`` can tell them."""
+
+    def pushFilters(self, filters):
+        """Keeps what ``offkey.keys`` can do; the rest is Spark's."""
+        for one in filters:
+            if self.mode != "keys" or not self._take(one):
+                yield one
+
+    def _take(self, one):
+        column = ".".join(one.attribute) if hasattr(one, "attribute") else None
+        if isinstance(one, EqualTo):
+            values = {one.value}
+        elif isinstance(one, In):
+            values = set(one.value)
+        elif column == "bytes" and isinstance(one, (GreaterThan, GreaterThanOrEqual)):
+            least = one.value + isinstance(one, GreaterThan)
+            self.min_bytes = max(self.min_bytes, least)
+            return True
+        else:
+            return False
+        if column == "type":
+            self.types = values if self.types is None else self.types & values
+            return True
+        if column == "db" and all(value >= 0 for value in values):
+            self.dbs = values if self.dbs is None else self.dbs & values
+            return True
+        return False
+
+
+def _mode(options):
+    mode = options.get("mode", "keys")
+    if mode not in ("keys", "summary"):
+        raise ValueError(f'mode is "keys" or "summary", found {mode!r}')
+    return mode
+
+
+def _keywords(options):
+    """Options of Spark, all of them text, as keyword arguments."""
+    keywords = {}
+    for name, value in options.items():
+        if name in _NUMBERS:
+            keywords[name] = int(value)
+        elif name in _SWITCHES:
+            keywords[name] = {"true": True, "false": False}[value.lower()]
+        elif name in _TEXTS:
+            keywords[name] = value
+    return keywords

@@ -1,0 +1,154 @@
+"""Keys and summaries of RDB files as tables of Spark.
+
+On Spark 4 as a data source::
+
+    from offkey.spark import register
+    register(spark)
+    spark.read.format("offkey").load("/backups/*.rdb").createOrReplaceTempView("keys")
+    spark.sql("SELECT type, count(*), sum(bytes) FROM keys GROUP BY type").show()
+
+On Spark 3.4 and newer by functions that give the same tables::
+
+    from offkey.spark import keys, summaries, report
+    keys(spark, "/backups/*.rdb", columns=["type", "bytes"])
+    report(spark, "/backups/*.rdb").to_dict()
+
+A file that cannot be read to its end or is damaged ends a query of keys with an error that
+says why; with ``errors="report"`` it gives what could be read. In summaries, and so in the
+report, it is a row of its own.
+"""
+
+import time
+
+import pyarrow as pa
+
+import offkey
+from offkey import _files
+
+KEYS_SCHEMA = (
+    "file string, db bigint, key binary, type string, encoding string, bytes bigint, "
+    "memory_usage bigint, serialized_bytes bigint, num_of_elem bigint, expire_at_ms bigint, "
+    "idle_seconds bigint, freq bigint, slot bigint, prefix binary"
+)
+SUMMARY_SCHEMA = (
+    "input bigint, file string, kind string, type string, name binary, at bigint, "
+    "num bigint, bytes bigint, no_expiry_num bigint, no_expiry_bytes bigint, detail string"
+)
+
+_KEYS_TYPES = dict(column.split(" ") for column in KEYS_SCHEMA.split(", "))
+
+
+def keys(spark, paths, *, columns=None, **options):
+    """A row for every key: ``offkey.keys`` over many files."""
+    columns = list(columns or _KEYS_TYPES)
+    schema = ", ".join(f"{name} {_KEYS_TYPES[name]}" for name in columns)
+
+    def read(files, number):
+        return offkey.keys(files, columns=columns, **options)
+
+    return _scan(spark, _files.expand(paths), read, schema)
+
+
+def summaries(spark, paths, *, per_file=True, **options):
+    """The parts of a report as rows: ``offkey.summarise`` over many files."""
+    options = {"now_ms": int(time.time() * 1000), **options}
+    retry = _retries(spark)
+
+    def read(files, number):
+        return offkey.summarise(files, number=number, per_file=per_file, retry=retry, **options)
+
+    return _scan(spark, _files.expand(paths), read, SUMMARY_SCHEMA)
+
+
+def report(spark, paths, **options):
+    """The ``offkey.Report`` of many files, as one ``offkey.analyze`` of all would make it."""
+    rows = summaries(spark, paths, per_file=False, **options)
+    return merge(rows, **options)
+
+
+def merge(rows, **options):
+    """The report of summaries that were made with ``per_file=False`` and the same options.
+
+    Spark groups and sums; each of its tasks then keeps the largest keys and the leading
+    prefixes, so that little is left for the driver.
+    """
+    from pyspark.sql import functions
+
+    numbers = ("num", "bytes", "no_expiry_num", "no_expiry_bytes")
+    by = [name for name in rows.columns if name not in numbers]
+    summed = rows.groupBy(*by).agg(*(functions.sum(name).alias(name) for name in numbers))
+
+    def reduce(batches):
+        batches = iter(batches)
+        first = next(batches, None)
+        if first is None:
+            return
+        partials = pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
+        yield from _batches(offkey.reduce(partials, **options))
+
+    return offkey.merge(_to_arrow(summed.mapInArrow(reduce, SUMMARY_SCHEMA)), **options)
+
+
+def register(spark):
+    """Makes ``spark.read.format("offkey")`` known to a session of Spark 4.
+
+    From 4.1 on it has Spark hand down filters to sources in Python.
+    """
+    from offkey import _source
+
+    if _source.EqualTo is None:
+        spark.dataSource.register(_source.Source)
+    else:
+        spark.conf.set("spark.sql.python.filterPushdown.enabled", "true")
+        spark.dataSource.register(_source.FilteringSource)
+
+
+def _scan(spark, files, read, schema):
+    """Hands files to ``read`` by the numbers of a range, so that no shuffle is needed."""
+    parallelism = _parallelism(spark)
+    tasks = _files.numbered_tasks(len(files), parallelism)
+
+    def scan(batches):
+        for batch in batches:
+            numbers = batch.column(0).to_pylist()
+            if numbers:
+                # A task's numbers follow each other.
+                yield from _batches(read(files[numbers[0] : numbers[-1] + 1], numbers[0]))
+
+    return spark.range(0, len(files), 1, tasks).mapInArrow(scan, schema)
+
+
+def _batches(stream):
+    return pa.RecordBatchReader.from_stream(stream)
+
+
+def _chain(first, rest):
+    yield first
+    yield from rest
+
+
+def _parallelism(spark):
+    try:
+        return spark.sparkContext.defaultParallelism
+    except Exception:  # A client of Spark Connect has no context.
+        return 64
+
+
+def _retries(spark):
+    """Whether Spark runs a task again that failed: not where it runs in one process."""
+    try:
+        return not spark.sparkContext.master.startswith("local[")
+    except Exception:
+        return True
+
+
+def _to_arrow(frame):
+    if hasattr(frame, "toArrow"):
+        return frame.toArrow()
+    return pa.Table.from_pandas(frame.toPandas(), schema=_arrow_schema(), preserve_index=False)
+
+
+def _arrow_schema():
+    kinds = {"bigint": pa.int64(), "string": pa.string(), "binary": pa.binary()}
+    columns = (column.split(" ") for column in SUMMARY_SCHEMA.split(", "))
+    return pa.schema([(name, kinds[kind]) for name, kind in columns])

@@ -1,0 +1,77 @@
+"""Files to read, and the command line to compare with; scripts/python says where it is."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
+
+
+def analyze(paths, *arguments):
+    """What ``offkey analyze`` says of files."""
+    command = [TARGET / "offkey", "analyze", "--format", "json", "--quiet", *arguments]
+    done = subprocess.run([*command, "--", *map(str, paths)], capture_output=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return json.loads(done.stdout)
+
+
+def keys(paths):
+    """What ``offkey keys`` says of files."""
+    command = [TARGET / "offkey", "keys", "--quiet", "--", *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def workload(path, name, count, seed=1):
+    """Writes a file of the testkit's."""
+    command = [TARGET / "examples" / "workload", name, str(count), str(seed)]
+    with open(path, "wb") as file:
+        subprocess.run(command, stdout=file, check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_files():
+    """Files that real servers wrote."""
+    found = sorted((ROOT / "testdata").glob("*.rdb"))
+    found += sorted((ROOT.parent / "shared" / "rdb").glob("*.rdb"))
+    assert len(found) > 10
+    return found
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory):
+    """A file of all types."""
+    return workload(tmp_path_factory.mktemp("mixed") / "mixed.rdb", "mixed", 20_000)
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory, real_files):
+    """300 files: real ones, generated ones of all kinds, damaged and missing ones."""
+    folder = tmp_path_factory.mktemp("fleet")
+    kinds = [("small", 300), ("mixed", 200), ("uuid", 100), ("databases", 20), ("distinct", 200)]
+    files = list(real_files)
+    for number in range(290 - len(files)):
+        name, count = kinds[number % len(kinds)]
+        path = folder / f"instance{number % 7}" / f"node{number}.rdb"
+        path.parent.mkdir(exist_ok=True)
+        files.append(workload(path, name, count, number))
+    for number, path in enumerate(files[-40::5]):
+        content = bytearray(path.read_bytes())
+        if number % 2:
+            content = content[: len(content) // 2]
+        else:
+            content[len(content) // 3] ^= 0x55
+        damaged = folder / f"damaged{number}.rdb"
+        damaged.write_bytes(content)
+        files.append(damaged)
+    files.append(folder / "missing.rdb")
+    files.append(folder / "instance0")
+    folder_of_one = folder / "instance0"
+    assert folder_of_one.is_dir()
+    return files[:-1] + [files[0]]

@@ -1,0 +1,205 @@
+"""A fleet on Spark gives the report of one machine, whatever dies on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from cluster import Cluster, executors, session, stage_with_tasks
+from conftest import analyze, workload
+
+import offkey
+from offkey.spark import keys, merge, register, report, summaries
+
+
+@pytest.fixture(scope="module")
+def spark():
+    """Two executors of 512 MiB, each a process of its own."""
+    with session("local-cluster[2,1,1024]") as spark:
+        register(spark)
+        yield spark
+
+
+def test_report_of_a_fleet_is_that_of_one_machine(spark, fleet):
+    assert len(fleet) >= 300
+    expected = analyze(fleet)
+    assert not expected["complete"] and expected["total_num"] > 30_000
+    found = report(spark, fleet)
+    assert found.to_dict() == expected
+    assert [str(failure) for failure in found.failures]
+
+
+def test_data_source_and_functions_give_the_same_rows(spark, real_files):
+    load = [str(path) for path in real_files[:12]]
+    expected = analyze(load)
+    loaded = spark.read.format("offkey").load(load)
+    loaded.createOrReplaceTempView("keys")
+    totals = "SELECT count(*) AS num, sum(bytes) AS bytes FROM keys"
+    assert spark.sql(totals).first().asDict() == {
+        "num": expected["total_num"],
+        "bytes": expected["total_bytes"],
+    }
+    by_type = {row.type: (row.num, row.bytes) for row in spark.sql(
+        "SELECT type, count(*) AS num, sum(bytes) AS bytes FROM keys GROUP BY type").collect()}
+    for num, size in zip(expected["type_num"], expected["type_bytes"]):
+        assert by_type.get(num["type"], (0, 0)) == (num["num"], size["bytes"])
+    top = spark.sql("SELECT bytes FROM keys ORDER BY bytes DESC LIMIT 100").collect()
+    assert [row.bytes for row in top] == [key["bytes"] for key in expected["largest_keys"]]
+    listed = {(p["type"], p["key_prefix"]): (p["num"], p["bytes"])
+              for p in expected["largest_key_prefixes_by_bytes"]}
+    found = 0
+    for row in spark.sql("SELECT type, prefix, count(*) AS num, sum(bytes) AS bytes FROM keys "
+                         "GROUP BY type, prefix").collect():
+        name = (row.type, row.prefix.decode(errors="replace") if row.prefix else None)
+        if name in listed:
+            assert listed[name] == (row.num, row.bytes)
+            found += 1
+    assert found > 5
+
+    ordered = ["file", "db", "key", "bytes"]
+    mapped = keys(spark, load, columns=ordered).toArrow().sort_by([(n, "ascending") for n in ordered])
+    again = loaded.select(*ordered).toArrow().sort_by([(n, "ascending") for n in ordered])
+    assert mapped.equals(again)
+
+
+def test_filters_reach_the_reader(spark, real_files):
+    load = [str(path) for path in real_files[:12]]
+    loaded = spark.read.format("offkey").load(load)
+    everything = loaded.collect()
+    for condition, wanted in [
+        ("type = 'hash'", lambda row: row.type == "hash"),
+        ("type IN ('set', 'zset') AND bytes > 200",
+         lambda row: row.type in ("set", "zset") and row.bytes > 200),
+        ("bytes >= 1000 AND db = 0", lambda row: row.bytes >= 1000 and row.db == 0),
+        ("type = 'list' AND type = 'set'", lambda row: False),
+        ("num_of_elem > 5 AND type = 'string'",
+         lambda row: row.num_of_elem > 5 and row.type == "string"),
+    ]:
+        found = loaded.where(condition)
+        assert found.count() == sum(1 for row in everything if wanted(row)), condition
+    plan = loaded.where("type = 'hash'")._jdf.queryExecution().optimizedPlan().toString()
+    assert "hash" not in plan, "Spark leaves it to the reader"
+    chosen = spark.read.format("offkey").schema("bytes bigint, type string").load(load)
+    assert chosen.columns == ["bytes", "type"]
+    assert chosen.collect() == loaded.select("bytes", "type").collect()
+
+
+def test_summaries_can_be_merged_by_hand(spark, fleet):
+    some = [str(path) for path in fleet[::9]]
+    rows = spark.read.format("offkey").option("mode", "summary").option("top", "7").load(some)
+    by_file = {row.file: row.num for row in rows.where("kind = 'input'").collect()}
+    expected = analyze(some, "--top=7")
+    assert by_file == {each["file"]: each["num"] for each in expected["inputs"]}
+    assert offkey.merge(rows.toArrow(), top=7).to_dict() == expected
+    assert merge(summaries(spark, some, per_file=False, top=7), top=7).to_dict() == expected
+
+
+def test_a_damaged_file_ends_a_query_of_keys(spark, fleet):
+    damaged = [path for path in fleet if not analyze([path])["complete"]][0]
+    loaded = spark.read.format("offkey").load(str(damaged))
+    with pytest.raises(Exception, match=r"\.rdb: "):
+        loaded.count()
+    lenient = spark.read.format("offkey").option("errors", "report").load(str(damaged))
+    assert lenient.count() == analyze([damaged])["total_num"]
+
+
+def slow_fleet(tmp_path_factory):
+    """Files whose reading takes seconds."""
+    folder = tmp_path_factory.mktemp("slow")
+    count = int(os.environ.get("OFFKEY_FLEET_KEYS", "400000"))
+    return [workload(folder / f"{n}.rdb", "distinct", count // 8, n) for n in range(8)]
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory):
+    files = slow_fleet(tmp_path_factory)
+    # The command line counts prefixes that outgrow its memory twice: with enough there is
+    # nothing to prove.
+    return files, analyze(files, "--memory-limit=2G")
+
+
+def in_background(call):
+    """Starts a call; answers a function that waits for what it returns."""
+    outcome = {}
+
+    def run():
+        try:
+            outcome["value"] = call()
+        except BaseException as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def wait():
+        thread.join(300)
+        assert not thread.is_alive(), "the job goes on"
+        if "error" in outcome:
+            raise outcome["error"]
+        return outcome["value"]
+
+    return wait
+
+
+@pytest.mark.parametrize("stage", ["scan", "reduce"])
+def test_executor_killed(spark, slow, stage):
+    files, expected = slow
+    spark.conf.set("spark.sql.adaptive.enabled", "false")
+    spark.conf.set("spark.sql.shuffle.partitions", "40")
+    wait = in_background(lambda: report(spark, files))
+    place = stage_with_tasks(spark, {"scan": 0, "reduce": 1}[stage])
+    victim = executors()[0]
+    os.kill(victim, signal.SIGKILL)
+    assert wait().to_dict() == expected
+    tracker = spark.sparkContext.statusTracker()
+    assert victim not in executors()
+    assert place.was_hit(tracker), "the executor had tasks of the stage"
+
+
+def test_few_megabytes_spill(spark, slow):
+    """More distinct prefixes than an executor's memory holds are summed exactly."""
+    files, expected = slow
+    found = report(spark, files)
+    assert found.to_dict() == expected
+    assert found.to_dict()["prefix_exactness"]["counts_exact"]
+
+
+def test_worker_killed_with_its_executor(slow, fleet, tmp_path):
+    files, expected = slow
+    with Cluster(workers=2, folder=tmp_path) as cluster, session(cluster.master) as spark:
+        assert report(spark, fleet).to_dict() == analyze(fleet)
+        wait = in_background(lambda: report(spark, files))
+        stage_with_tasks(spark, 0)
+        cluster.kill_worker()
+        assert wait().to_dict() == expected
+
+
+def test_command_line(fleet, tmp_path):
+    output = tmp_path / "report.json"
+    some = [str(path) for path in fleet[-60:]]
+    page = tmp_path / "report.html"
+    command = [sys.executable, "-m", "offkey.fleet", "--master", "local[2]", "-o", str(output)]
+    command += ["-o", str(page)]
+    command += ["--by", r"(?P<instance>instance\d+)/(?P<node>\w+)\.rdb", "--top", "5"]
+    done = subprocess.run([*command, *some], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    found = json.loads(output.read_text())
+    instances = found.pop("instances")
+    expected = analyze(some, "--top=5")
+    assert found == expected
+    assert page.read_text() == offkey.analyze(some, top=5, errors="report").to_html()
+    for line in (each["error"] for each in expected["inputs"] if "error" in each):
+        assert f"offkey: {line}" in done.stderr
+    assert sum(instance["num"] for instance in instances) == expected["total_num"]
+    assert sum(instance["files"] for instance in instances) == len(some)
+    one = next(instance for instance in instances if instance["instance"] == "instance3")
+    own = [each for each in expected["inputs"] if "/instance3/" in each["file"]]
+    assert one["bytes"] == sum(each["bytes"] for each in own)
+    assert len(one["nodes"]) == len(own)
+
+    done = subprocess.run([*command, "--master", "nowhere"], capture_output=True, check=False)
+    assert done.returncode == 2

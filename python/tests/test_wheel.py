@@ -1,0 +1,239 @@
+"""Reports, keys and partials equal the command line's; other libraries read the streams."""
+
+import base64
+import os
+import pathlib
+import pickle
+import threading
+import time
+
+import duckdb
+import pandas
+import polars
+import pyarrow
+import pytest
+from conftest import analyze, keys, workload
+
+import offkey
+
+
+def named(key):
+    """The exact name of a key of ``offkey keys``."""
+    return base64.b64decode(key["key_base64"]) if "key_base64" in key else key["key"].encode()
+
+
+def test_report_is_the_command_lines(real_files, mixed):
+    for paths in [[path] for path in real_files] + [[*real_files, mixed]]:
+        report = offkey.analyze(paths, errors="report")
+        assert report.to_dict() == analyze(paths)
+        assert report.complete
+    found = offkey.analyze(str(mixed), top=3, prefixes=2, fold_digits=False, separators=":")
+    assert found.to_dict() == analyze(
+        [mixed], "--top=3", "--prefixes=2", "--no-fold-digits", "--separators=:"
+    )
+    found = offkey.analyze(mixed, size="serialized", profile="redis-7.2", allocator="libc",
+        config={"hash-max-listpack-entries": 8}, checksum=False)  # fmt: skip
+    assert found.to_dict() == analyze(
+        [mixed], "--size=serialized", "--profile=redis-7.2", "--allocator=libc",
+        "--hash-max-listpack-entries=8", "--no-checksum")  # fmt: skip
+
+
+def test_report_is_an_object(mixed):
+    report = offkey.analyze(mixed)
+    told = report.to_dict()
+    assert (report.total_num, report.total_bytes) == (told["total_num"], told["total_bytes"])
+    assert report.failures == []
+    assert f"{report.total_num} keys" in repr(report)
+    assert pickle.loads(pickle.dumps(report)) == report
+    assert report.to_html().startswith("<!doctype html>")
+    assert report.to_json().count("\n") == 1 < report.to_json(indent=True).count("\n")
+
+
+def test_keys_are_the_command_lines(real_files, mixed):
+    for path in [*real_files, mixed]:
+        expected = keys([path])
+        table = pyarrow.table(offkey.keys(path))
+        assert table.num_rows == len(expected), path
+        rows = table.to_pylist()
+        for row, key in zip(rows, expected):
+            assert row["key"] == named(key)
+            assert row["file"] == str(path)
+            for name in ("db", "type", "encoding", "bytes", "serialized_bytes", "num_of_elem",
+                    "memory_usage", "expire_at_ms", "idle_seconds", "freq", "slot"):  # fmt: skip
+                assert row[name] == key.get(name), (path, key)
+
+
+def test_keys_are_chosen(mixed):
+    everything = pyarrow.table(offkey.keys(mixed)).to_pylist()
+    sizes = sorted(row["bytes"] for row in everything)
+    least = sizes[len(sizes) // 2]
+    prefix = everything[0]["key"][:3]
+    stream = offkey.keys(
+        mixed, columns=["key", "bytes"], types=["hash", "set"], min_bytes=least, starts_with=prefix
+    )
+    assert stream.column_names == ["key", "bytes"]
+    assert pyarrow.table(stream).to_pylist() == [
+        {"key": row["key"], "bytes": row["bytes"]}
+        for row in everything
+        if row["type"] in ("hash", "set")
+        and row["bytes"] >= least
+        and row["key"].startswith(prefix)
+    ]
+    assert pyarrow.table(offkey.keys(mixed, dbs=[77])).num_rows == 0
+    deep = pyarrow.table(offkey.keys(mixed, columns=["prefix"], prefix_depth=9))
+    flat = pyarrow.table(offkey.keys(mixed, columns=["prefix"]))
+    assert len(set(flat["prefix"].to_pylist())) <= len(set(deep["prefix"].to_pylist()))
+    nothing = pyarrow.table(offkey.keys(mixed, columns=[]))
+    assert nothing.num_columns == 0
+    with pytest.raises(ValueError, match="a column is one of file, db"):
+        offkey.keys(mixed, columns=["ttl"])
+
+
+def test_prefixes_add_up_to_the_report(mixed):
+    table = polars.DataFrame(offkey.keys(mixed, columns=["type", "prefix", "bytes"]))
+    sums = {
+        (kind, prefix.decode()): (num, size)
+        for kind, prefix, num, size in table.drop_nulls("prefix")
+        .group_by("type", "prefix")
+        .agg(polars.len(), polars.sum("bytes").alias("size"))
+        .iter_rows()
+    }
+    listed = offkey.analyze(mixed).to_dict()["largest_key_prefixes"]
+    first_level = [p for p in listed if (p["type"], p["key_prefix"]) in sums]
+    assert first_level
+    for prefix in first_level:
+        assert sums[prefix["type"], prefix["key_prefix"]] == (prefix["num"], prefix["bytes"])
+
+
+def test_other_libraries_read_the_stream(mixed):
+    total = offkey.analyze(mixed)
+    stream = offkey.keys(mixed, columns=["type", "bytes"])
+    expected = (total.total_num, total.total_bytes)
+    table = pyarrow.table(stream)
+    assert (table.num_rows, sum(table["bytes"].to_pylist())) == expected
+    frame = polars.DataFrame(stream)
+    assert (frame.height, frame["bytes"].sum()) == expected
+    frame = pandas.DataFrame.from_arrow(stream)
+    assert (len(frame), int(frame["bytes"].sum())) == expected
+    assert duckdb.sql("SELECT count(*), sum(bytes)::BIGINT FROM stream").fetchone() == expected
+    reader = pyarrow.RecordBatchReader.from_stream(stream)
+    reader.read_next_batch()
+    del reader  # A consumer may leave early.
+
+
+def test_damage_is_an_exception(tmp_path, mixed):
+    content = mixed.read_bytes()
+    cut = tmp_path / "cut.rdb"
+    cut.write_bytes(content[: len(content) // 2])
+    with pytest.raises(offkey.Error, match="truncated at byte") as raised:
+        offkey.analyze([mixed, cut])
+    error = raised.value
+    assert error.file == str(cut)
+    assert 0 < error.offset <= len(content) // 2
+    assert f"at byte {error.offset}" in str(error)
+    assert (error.db, type(error.key)) == (0, bytes)
+    assert error.report.to_dict() == analyze([mixed, cut])
+    assert not error.report.complete
+    assert pickle.loads(pickle.dumps(error)).offset == error.offset
+
+    report = offkey.analyze([mixed, cut], errors="report")
+    assert [failure.offset for failure in report.failures] == [error.offset]
+
+    stream = offkey.keys(cut)
+    with pytest.raises(Exception, match=f"truncated at byte {error.offset}"):
+        pyarrow.table(stream)
+    assert (stream.error.file, stream.error.offset) == (str(cut), error.offset)
+    lenient = offkey.keys(cut, errors="report")
+    assert pyarrow.table(lenient).num_rows == len(keys([cut]))
+    assert lenient.error.key == error.key
+
+
+def test_damaged_keys_are_exceptions(fleet):
+    damaged = None
+    for path in fleet:
+        told = analyze([path])
+        if told["damaged"] and "error" not in told["inputs"][0]:
+            damaged = told["damaged"][0]
+            with pytest.raises(offkey.Error, match="corrupt value at byte") as raised:
+                offkey.analyze(path)
+            assert raised.value.offset == damaged["offset"]
+            assert raised.value.db == damaged["db"]
+    if damaged is None:
+        pytest.fail("no file of the fleet has a damaged key")
+
+
+def test_wrong_use_is_told(mixed):
+    with pytest.raises(offkey.Error, match="missing.rdb: cannot open") as raised:
+        offkey.analyze("missing.rdb")
+    assert raised.value.offset is None
+    with pytest.raises(TypeError, match="unexpected keyword argument \"topp\""):
+        offkey.analyze(mixed, topp=3)
+    with pytest.raises(ValueError, match="errors is"):
+        offkey.analyze(mixed, errors="ignore")
+    with pytest.raises(ValueError, match="size is"):
+        offkey.analyze(mixed, size="big")
+    with pytest.raises(ValueError):
+        offkey.analyze(mixed, profile="redis-x")
+    with pytest.raises(TypeError):
+        offkey.analyze(17)
+    with pytest.raises(ValueError, match="give fold_digits=False"):
+        offkey.summarise(mixed, separators="/1")
+    with pytest.raises(TypeError, match="__arrow_c_stream__ expected"):
+        offkey.merge([17])
+    with pytest.raises(ValueError, match="no column \"input\""):
+        offkey.merge(pyarrow.table({"kind": ["type"]}))
+
+
+def test_partials_merge_to_the_report(fleet):
+    expected = analyze(fleet)
+    assert not expected["complete"]
+    assert offkey.merge(offkey.summarise(fleet)).to_dict() == expected
+    one_by_one = [offkey.summarise(path) for path in fleet]
+    assert offkey.merge(one_by_one).to_dict() == expected
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "polars", "pyarrow"])
+def test_partials_summed_by_an_engine_merge_to_the_report(engine, fleet):
+    partials = pyarrow.table(offkey.summarise(fleet, per_file=False))
+    by = ["input", "file", "kind", "type", "name", "at", "detail"]
+    numbers = ["num", "bytes", "no_expiry_num", "no_expiry_bytes"]
+    if engine == "duckdb":
+        sums = ", ".join(f"sum({name})::BIGINT AS {name}" for name in numbers)
+        summed = duckdb.sql(f"SELECT {', '.join(by)}, {sums} FROM partials GROUP BY ALL").arrow()
+    elif engine == "polars":
+        summed = polars.DataFrame(partials).group_by(by).agg(polars.sum(*numbers))
+    else:
+        summed = partials.group_by(by).aggregate([(name, "sum") for name in numbers])
+        summed = summed.rename_columns({f"{name}_sum": name for name in numbers})
+    expected = analyze(fleet)
+    assert offkey.merge(summed).to_dict() == expected
+    assert offkey.merge(offkey.reduce(summed)).to_dict() == expected
+
+
+def test_merge_refuses_what_does_not_fit(tmp_path):
+    path = workload(tmp_path / "distinct.rdb", "distinct", 30_000)
+    partials = offkey.summarise(path)
+    with pytest.raises(ValueError, match="take more than 1048576 bytes"):
+        offkey.merge(partials, memory_limit=1 << 20)
+    assert offkey.merge(partials).total_num == 30_000
+
+
+def test_threads_run_while_a_file_is_read(tmp_path):
+    path = workload(tmp_path / "small.rdb", "small", 400_000)
+    reading = threading.Thread(target=offkey.analyze, args=(path,))
+    ticks = 0
+    reading.start()
+    while reading.is_alive():
+        ticks += 1
+        time.sleep(0.001)
+    assert ticks > 10
+
+
+def test_types_and_descriptions_are_there():
+    folder = pathlib.Path(offkey.__file__).parent
+    assert (folder / "py.typed").is_file()
+    stubs = (folder / "_native.pyi").read_text() + (folder / "_errors.pyi").read_text()
+    for name in offkey.__all__:
+        assert name in stubs
+        assert name == "__version__" or getattr(offkey, name).__doc__.strip()
+    assert os.path.exists(offkey._native.__file__)
