@@ -11,9 +11,11 @@
 mod api;
 mod auth;
 mod backups;
+mod check;
 mod config;
 pub mod fail;
 mod ids;
+mod metrics;
 mod router;
 mod secret;
 mod server;
@@ -39,8 +41,8 @@ pub use crate::auth::{
     CredentialError, CredentialStore, Keyring, Listed, NewCredential, Signer, Unsigned, token,
 };
 pub use crate::config::{
-    Config, ConfigError, Credential, Instance, Integers, Limits, Node, Permission, Project, Role,
-    TlsConfig,
+    Config, ConfigError, Credential, Instance, Integers, Limits, LogFormat, Node, Permission,
+    Project, Role, TlsConfig,
 };
 pub use crate::router::routes;
 pub use crate::secret::Secret;
