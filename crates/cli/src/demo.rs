@@ -93,6 +93,8 @@ pub(crate) fn run(args: &DemoArgs, stdout: Style) -> anyhow::Result<Outcome> {
         let mut told = Told::listen()?;
         let running = serve::start(config).await?;
         let host = running.addr().to_string();
+        // Made for this run, of a service that only this machine reaches.
+        let sign_in = format!("AK {}, SK {}", signer.ak, signer.sk.expose());
         let client = Client::new(host.clone(), signer, names);
         let json = args.json;
         let work = spawn_blocking(move || match json {
@@ -103,6 +105,7 @@ pub(crate) fn run(args: &DemoArgs, stdout: Style) -> anyhow::Result<Outcome> {
             done = work => match done? {
                 Ok(outcome) if !args.exit => {
                     eprintln!("offkey: serving http://{host} until Ctrl-C");
+                    eprintln!("offkey: to see it in a browser, sign in there with {sign_in}");
                     told.wait().await;
                     Ok(outcome)
                 }

@@ -13,6 +13,7 @@ mod auth;
 mod backups;
 mod check;
 mod config;
+mod console;
 pub mod fail;
 mod ids;
 mod live;

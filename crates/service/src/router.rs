@@ -16,6 +16,7 @@ use crate::api::{
 };
 use crate::auth::{self, Caller};
 use crate::config::Permission::{self, Admin, Analyse, Read};
+use crate::console;
 use crate::server;
 
 /// A method of a path.
@@ -122,6 +123,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             get(downloads::download).fallback(api::method_not_allowed),
         )
         .merge(operations())
+        .route("/", get(console::page).fallback(api::method_not_allowed))
+        .route("/console/{*path}", get(console::file).fallback(api::method_not_allowed))
+        .route(
+            "/console/session",
+            get(console::session::show)
+                .post(console::session::begin)
+                .delete(console::session::end)
+                .fallback(api::method_not_allowed),
+        )
         .fallback(api::unknown_path)
         // Bodies are limited where they are read.
         .layer(DefaultBodyLimit::disable())

@@ -76,6 +76,13 @@ pub(crate) struct TaskRecord {
     pub(crate) started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) finished_at: Option<String>,
+    /// Ours, as is all that follows: the first node and its backup.
+    pub(crate) node_id: String,
+    pub(crate) backup_id: Uuid,
+    /// Number of nodes.
+    pub(crate) node_num: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_msg: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
