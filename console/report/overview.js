@@ -96,7 +96,7 @@ export function findings(report) {
 function prefixFinding(report) {
   const whole = report.total_bytes;
   const [first] = telling(report.largest_key_prefixes_by_bytes).sort((a, b) => b.bytes - a.bytes);
-  if (!first || whole === 0) return null;
+  if (!first || isLittle(first.bytes, report)) return null;
   return [percent(first.bytes, whole), tNodes("finding_prefix", {
     prefix: nameNode(first.key_prefix, first.key_prefix_base64),
     type: first.type,
@@ -107,7 +107,7 @@ function prefixFinding(report) {
 
 function keyFinding(report) {
   const [first] = report.largest_keys;
-  if (!first || report.total_bytes === 0) return null;
+  if (!first || isLittle(first.bytes, report)) return null;
   return [percent(first.bytes, report.total_bytes), tNodes("finding_key", {
     key: nameNode(first.key, first.key_base64), type: first.type, size: size(first.bytes),
   }), "keys"];
@@ -117,6 +117,7 @@ function topFinding(report) {
   const keys = report.largest_keys.slice(0, 100);
   if (keys.length < 10 || report.total_num <= keys.length) return null;
   const bytes = keys.reduce((sum, key) => sum + key.bytes, 0);
+  if (isLittle(bytes, report)) return null;
   return [percent(bytes, report.total_bytes), t("finding_top", { count: keys.length }), "keys"];
 }
 

@@ -142,7 +142,7 @@ function cellsOf(node, room, on) {
     cells.push(cell(child, rect, room, on, isParent ? "outer parent" : "outer"));
     if (!isParent) continue;
     for (const [grandchild, at] of laidOut(child, inner)) {
-      if (!grandchild.isRest) cells.push(cell(grandchild, at, room, on, "inner"));
+      cells.push(cell(grandchild, at, room, on, "inner"));
     }
   }
   return cells;

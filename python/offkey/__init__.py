@@ -15,6 +15,12 @@ Keyword arguments that every function takes, as the command line's options of th
 ``allocator``, ``config``, ``size``, ``force``, ``threads``, ``memory_limit`` and ``now_ms``
 (the present in milliseconds since 1970; it counts for files that do not tell when they were
 written).
+
+A path may also be ``s3://bucket/key``, ``obs://bucket/key`` (below a key that ends in ``/``,
+all RDB files) or a URL of HTTP. ``endpoint`` (or AWS_ENDPOINT_URL), ``region`` (or AWS_REGION)
+and ``path_style`` say where the store is; keys come from AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, for ``obs`` from OBS_ACCESS_KEY_ID,
+OBS_SECRET_ACCESS_KEY and OBS_SECURITY_TOKEN. Reading is resumed after a fault.
 """
 
 from offkey._errors import Error

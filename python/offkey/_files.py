@@ -3,12 +3,16 @@
 import glob
 import json
 import os
+import re
+
+from offkey._native import objects
 
 _ENDS = (".rdb", ".rdb.gz", ".rdb.zst", ".rdb.lz4", ".rdb.xz")
 
 
-def expand(paths):
-    """The files of a path or of several: those that match a pattern, those below a folder.
+def expand(paths, options=None):
+    """The files of a path or of several: those that match a pattern, those below a folder or
+    below a key of a store that ends in ``/``. ``options`` say where the store is.
 
     A path that stands for nothing stays as it is: reading it tells what is wrong with it.
     """
@@ -16,13 +20,37 @@ def expand(paths):
     for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         path = os.fspath(path)
         local = path[len("file://") :] if path.startswith("file://") else path
-        if "://" in local or os.path.isfile(local):
+        if local.startswith(("s3://", "obs://")):
+            found.extend(_objects(local, options or {}) or [local])
+        elif "://" in local or os.path.isfile(local):
             found.append(local)
         elif os.path.isdir(local):
             found.extend(_below(local) or [local])
         else:
             found.extend(sorted(glob.glob(local, recursive=True)) or [local])
     return found
+
+
+def _objects(url, options):
+    """Objects of a store that match a pattern or lie below a key."""
+    fixed = re.split(r"[*?]", url, maxsplit=1)[0]
+    if fixed == url and not url.endswith("/"):
+        return [url]
+    options = {name: options[name] for name in ("endpoint", "region", "path_style") if name in options}
+    if fixed == url:
+        return objects(url, **options)
+    # A pattern's star ends at a slash, as it does for files.
+    pattern = re.compile(_pattern(url))
+    bucket = url.index("/", url.index("://") + 3) + 1
+    if len(fixed) <= bucket:
+        raise ValueError(f"a pattern needs the beginning of a key, such as s3://b/k*: {url}")
+    return [each for each in objects(fixed, **options) if pattern.fullmatch(each)]
+
+
+def _pattern(url):
+    parts = re.split(r"(\*\*|\*|\?)", url)
+    meaning = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return "".join(meaning.get(part) or re.escape(part) for part in parts)
 
 
 def _below(folder):
@@ -42,9 +70,9 @@ def of_load(options):
     several = options.get("paths")
     path = options.get("path")
     if several:
-        return expand(json.loads(several))
+        return expand(json.loads(several), options)
     if path:
-        return expand(path)
+        return expand(path, options)
     raise ValueError("name what to read: .load(path)")
 
 

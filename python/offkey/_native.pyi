@@ -29,6 +29,9 @@ class Options(TypedDict, total=False):
     threads: int
     memory_limit: int
     now_ms: int
+    endpoint: str
+    region: str
+    path_style: bool
 
 class Report:
     @property
@@ -72,6 +75,7 @@ def summarise(
     retry: bool = False,
     **options: Unpack[Options],
 ) -> Stream: ...
+def objects(url: str, **options: Unpack[Options]) -> list[str]: ...
 def merge(
     partials: Union[HasArrowStream, Iterable[HasArrowStream]], **options: Unpack[Options]
 ) -> Report: ...

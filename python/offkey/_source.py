@@ -15,8 +15,8 @@ except ImportError:
     EqualTo = GreaterThan = GreaterThanOrEqual = In = None
 
 _NUMBERS = {"top", "prefixes", "threads", "memory_limit", "now_ms"}
-_SWITCHES = {"fold_digits", "checksum", "force"}
-_TEXTS = {"separators", "profile", "allocator", "size"}
+_SWITCHES = {"fold_digits", "checksum", "force", "path_style"}
+_TEXTS = {"separators", "profile", "allocator", "size", "endpoint", "region"}
 
 
 class Source(DataSource):
@@ -55,9 +55,9 @@ class Reader(DataSourceReader):
 
     def __init__(self, options, columns):
         self.mode = _mode(options)
-        self.files = _files.of_load(options)
         self.columns = columns
         self.keywords = _keywords(options)
+        self.files = _files.of_load({**options, **self.keywords})
         self.keywords.setdefault("now_ms", int(time.time() * 1000))
         self.prefix_depth = int(options.get("prefix_depth", "1"))
         self.errors = options.get("errors", "raise")

@@ -117,12 +117,15 @@ def _shown(text):
 
 
 def _options(args):
-    names = ("top", "prefixes", "separators", "size", "profile", "allocator", "memory_limit")
+    names = ("top", "prefixes", "separators", "size", "profile", "allocator", "memory_limit",
+             "endpoint", "region")  # fmt: skip
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.no_fold_digits:
         options["fold_digits"] = False
     if args.no_checksum:
         options["checksum"] = False
+    if args.path_style:
+        options["path_style"] = True
     if args.force:
         options["force"] = True
     return options
@@ -162,6 +165,11 @@ def _parser():
     add = spark.add_argument
     add("--master", metavar="URL", help="such as spark://host:7077, yarn, local[4]")
     add("--conf", type=_setting, action="append", default=[], metavar="NAME=VALUE")
+    store = parser.add_argument_group("Object stores, s3://bucket/key or obs://bucket/key")
+    add = store.add_argument
+    add("--endpoint", metavar="URL", help="of the store [default: AWS_ENDPOINT_URL, else AWS]")
+    add("--region", metavar="NAME", help="of the store [default: AWS_REGION]")
+    add("--path-style", action="store_true", help="the bucket stands in the path of URLs")
     as_analyze = parser.add_argument_group("as for offkey analyze")
     add = as_analyze.add_argument
     add("--top", type=int, metavar="N")

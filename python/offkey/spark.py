@@ -31,7 +31,7 @@ KEYS_SCHEMA = (
     "idle_seconds bigint, freq bigint, slot bigint, prefix binary"
 )
 SUMMARY_SCHEMA = (
-    "input bigint, file string, kind string, type string, name binary, at bigint, "
+    "input bigint, file string, kind string, type string, name binary, place bigint, "
     "num bigint, bytes bigint, no_expiry_num bigint, no_expiry_bytes bigint, detail string"
 )
 
@@ -46,7 +46,7 @@ def keys(spark, paths, *, columns=None, **options):
     def read(files, number):
         return offkey.keys(files, columns=columns, **options)
 
-    return _scan(spark, _files.expand(paths), read, schema)
+    return _scan(spark, _files.expand(paths, options), read, schema)
 
 
 def summaries(spark, paths, *, per_file=True, **options):
@@ -57,7 +57,7 @@ def summaries(spark, paths, *, per_file=True, **options):
     def read(files, number):
         return offkey.summarise(files, number=number, per_file=per_file, retry=retry, **options)
 
-    return _scan(spark, _files.expand(paths), read, SUMMARY_SCHEMA)
+    return _scan(spark, _files.expand(paths, options), read, SUMMARY_SCHEMA)
 
 
 def report(spark, paths, **options):

@@ -103,10 +103,11 @@ struct Keys {
     starts_with = None, prefix_depth = 1, errors = "raise", **keywords))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
 pub(crate) fn keys(
+    py: Python<'_>,
     paths: &Bound<'_, PyAny>,
-    columns: Option<Vec<String>>,
-    types: Option<HashSet<String>>,
-    dbs: Option<HashSet<u64>>,
+    columns: Option<&Bound<'_, PyAny>>,
+    types: Option<&Bound<'_, PyAny>>,
+    dbs: Option<&Bound<'_, PyAny>>,
     min_bytes: u64,
     starts_with: Option<Vec<u8>>,
     prefix_depth: usize,
@@ -114,15 +115,23 @@ pub(crate) fn keys(
     keywords: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Stream> {
     let columns = match columns {
-        Some(names) => names.iter().map(|name| Column::named(name)).collect::<PyResult<_>>()?,
+        Some(names) => {
+            let name =
+                |name: PyResult<Bound<'_, PyAny>>| Column::named(&name?.extract::<String>()?);
+            names.try_iter()?.map(name).collect::<PyResult<_>>()?
+        }
         None => Column::ALL.iter().map(|(column, ..)| *column).collect(),
     };
+    let types: Option<PyResult<HashSet<String>>> =
+        types.map(|types| types.try_iter()?.map(|name| name?.extract::<String>()).collect());
+    let dbs: Option<PyResult<HashSet<u64>>> =
+        dbs.map(|dbs| dbs.try_iter()?.map(|db| db?.extract::<u64>()).collect());
     let starts_with = starts_with.unwrap_or_default();
     Ok(Stream::new(Keys {
-        inputs: paths::inputs(paths)?,
+        inputs: paths::inputs(py, paths, keywords)?,
         options: options::from_keywords(keywords)?,
         columns,
-        filter: Filter { types, dbs, min_bytes, starts_with },
+        filter: Filter { types: types.transpose()?, dbs: dbs.transpose()?, min_bytes, starts_with },
         prefix_depth,
         raises: report::raises(errors)?,
     }))

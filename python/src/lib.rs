@@ -18,6 +18,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stream::Stream>()?;
     module.add_function(wrap_pyfunction!(report::analyze, module)?)?;
     module.add_function(wrap_pyfunction!(report::report_from_json, module)?)?;
+    module.add_function(wrap_pyfunction!(paths::objects, module)?)?;
     module.add_function(wrap_pyfunction!(keys::keys, module)?)?;
     module.add_function(wrap_pyfunction!(partials::summarise, module)?)?;
     module.add_function(wrap_pyfunction!(partials::merge, module)?)?;

@@ -8,6 +8,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::paths;
+
 /// What is asked for with `keywords`; their names and meanings are the command line's.
 pub(crate) fn from_keywords(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Options> {
     let mut options = Options { now_ms: now_ms(), ..Options::default() };
@@ -29,6 +31,7 @@ pub(crate) fn from_keywords(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Op
             "memory_limit" => options.prefix_memory = memory(value.extract()?)?,
             "now_ms" => options.now_ms = value.extract()?,
             "config" => options.config = config(&value.cast_into::<PyDict>()?)?,
+            name if paths::is_keyword(name) => {}
             name => {
                 return Err(PyTypeError::new_err(format!(
                     "an unexpected keyword argument {name:?}"

@@ -44,13 +44,14 @@ struct Summaries {
 #[pyfunction]
 #[pyo3(signature = (paths, *, number = 0, per_file = true, retry = false, **keywords))]
 pub(crate) fn summarise(
+    py: Python<'_>,
     paths: &Bound<'_, PyAny>,
     number: u64,
     per_file: bool,
     retry: bool,
     keywords: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Stream> {
-    let inputs = paths::inputs(paths)?;
+    let inputs = paths::inputs(py, paths, keywords)?;
     let options = options::from_keywords(keywords)?;
     if options.fold_digits && options.separators.iter().any(u8::is_ascii_digit) {
         return Err(PyValueError::new_err(
@@ -217,7 +218,7 @@ fn schema() -> SchemaRef {
         ("kind", DataType::Utf8),
         ("type", DataType::Utf8),
         ("name", DataType::Binary),
-        ("at", DataType::Int64),
+        ("place", DataType::Int64),
         ("num", DataType::Int64),
         ("bytes", DataType::Int64),
         ("no_expiry_num", DataType::Int64),

@@ -160,7 +160,7 @@ pub(crate) fn analyze(
     keywords: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Report> {
     let raises = raises(errors)?;
-    let inputs = paths::inputs(paths)?;
+    let inputs = paths::inputs(py, paths, keywords)?;
     let options = options::from_keywords(keywords)?;
     let report =
         Report(interruptible(py, |stop| offkey_analysis::analyze(&inputs, &options, stop))?);

@@ -12,8 +12,8 @@ use clap::Args;
 use offkey_analysis::Report;
 use offkey_render::name::Text;
 use offkey_service::{
-    AnalysisConfig, Config, Credential, Instance, Integers, Isolation, Limits, Node, Permission,
-    Project, Role, Secret, Signer, TaskLimits, Unsigned,
+    AnalysisConfig, Config, Credential, Instance, Integers, Isolation, Limits, LogFormat, Node,
+    Permission, Project, Role, Secret, Signer, TaskLimits, Unsigned,
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -76,7 +76,7 @@ struct Client {
 }
 
 pub(crate) fn run(args: &DemoArgs, stdout: Style) -> anyhow::Result<Outcome> {
-    serve::log(LevelFilter::WARN);
+    serve::log(LevelFilter::WARN, LogFormat::Text);
     // Removed when this function returns.
     let temporary = tempfile::Builder::new().prefix("offkey-demo-").tempdir()?;
     let data_dir = args.data_dir.as_deref().unwrap_or(temporary.path());
@@ -93,6 +93,8 @@ pub(crate) fn run(args: &DemoArgs, stdout: Style) -> anyhow::Result<Outcome> {
         let mut told = Told::listen()?;
         let running = serve::start(config).await?;
         let host = running.addr().to_string();
+        // Made for this run, of a service that only this machine reaches.
+        let sign_in = format!("AK {}, SK {}", signer.ak, signer.sk.expose());
         let client = Client::new(host.clone(), signer, names);
         let json = args.json;
         let work = spawn_blocking(move || match json {
@@ -103,6 +105,7 @@ pub(crate) fn run(args: &DemoArgs, stdout: Style) -> anyhow::Result<Outcome> {
             done = work => match done? {
                 Ok(outcome) if !args.exit => {
                     eprintln!("offkey: serving http://{host} until Ctrl-C");
+                    eprintln!("offkey: to see it in a browser, sign in there with {sign_in}");
                     told.wait().await;
                     Ok(outcome)
                 }
@@ -157,6 +160,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
         database: None,
         credential_key_file: None,
         keyring: None,
+        log_format: LogFormat::default(),
         workers: 1,
         tasks: TaskLimits::default(),
         isolation: Isolation::None,
@@ -170,6 +174,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
             role: Permission::Admin,
         }],
         instances: vec![Instance {
+            live: None,
             id: INSTANCE_ID,
             project: PROJECT_ID.to_owned(),
             name: "demo".to_owned(),

@@ -63,11 +63,10 @@ impl From<Error> for io::Error {
             ErrorKind::NotFound => io::ErrorKind::NotFound,
             ErrorKind::Refused | ErrorKind::NotAllowed => io::ErrorKind::PermissionDenied,
             ErrorKind::Protocol => io::ErrorKind::InvalidData,
-            ErrorKind::Unreachable
-            | ErrorKind::NotReady
-            | ErrorKind::Changed
-            | ErrorKind::Stopped
-            | ErrorKind::Local => io::ErrorKind::Other,
+            // These three may pass, and the analysis takes them so.
+            ErrorKind::Unreachable => io::ErrorKind::NotConnected,
+            ErrorKind::NotReady | ErrorKind::Changed => io::ErrorKind::ResourceBusy,
+            ErrorKind::Stopped | ErrorKind::Local => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
     }

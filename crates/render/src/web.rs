@@ -41,6 +41,31 @@ pub const REPORT_MODULES: &[Asset] = assets![
 /// How the report looks.
 pub const REPORT_STYLE: Asset = assets!["style/report.css"][0];
 
+/// The page of the service's console.
+pub const CONSOLE_PAGE: Asset = assets!["app/index.html"][0];
+
+/// What that page loads, besides [`REPORT_MODULES`] and [`REPORT_STYLE`].
+const APP_FILES: &[Asset] = assets![
+    "app/api.js",
+    "app/compare.js",
+    "app/instance.js",
+    "app/instances.js",
+    "app/main.js",
+    "app/shell.js",
+    "app/signin.js",
+    "app/task.js",
+    "app/words.js",
+    "style/app.css",
+    "style/icon.svg",
+];
+
+/// The file of that page at `path`, below `/console/`.
+#[must_use]
+pub fn console_file(path: &str) -> Option<&'static Asset> {
+    let mut files = APP_FILES.iter().chain(REPORT_MODULES).chain([&REPORT_STYLE]);
+    files.find(|file| file.path == path)
+}
+
 impl Asset {
     /// The media type of its content.
     #[must_use]

@@ -11,9 +11,13 @@
 mod api;
 mod auth;
 mod backups;
+mod check;
 mod config;
+mod console;
 pub mod fail;
 mod ids;
+mod live;
+mod metrics;
 mod router;
 mod secret;
 mod server;
@@ -39,9 +43,10 @@ pub use crate::auth::{
     CredentialError, CredentialStore, Keyring, Listed, NewCredential, Signer, Unsigned, token,
 };
 pub use crate::config::{
-    Config, ConfigError, Credential, Instance, Integers, Limits, Node, Permission, Project, Role,
-    TlsConfig,
+    Config, ConfigError, Credential, Instance, Integers, Limits, LogFormat, Node, Permission,
+    Project, Role, TlsConfig,
 };
+pub use crate::live::{Live, Replicas};
 pub use crate::router::routes;
 pub use crate::secret::Secret;
 pub use crate::settings::{AnalysisConfig, Size, TaskLimits};
@@ -65,6 +70,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     works: Works,
+    taker: JoinHandle<()>,
     store: Store,
     /// Held for as long as a database in the data folder is used.
     _lock: Option<File>,
@@ -183,13 +189,15 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         stopping: stopped.clone(),
     });
     let works = engine.start(location, &stopped);
+    let taker = backups::Taker::new(store.clone(), app.instances.clone(), Arc::clone(&app.clock));
+    let taker = tokio::spawn(taker.stay(stopped.clone()));
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).follow(stopped.clone()));
     }
     let router = router::router(app);
     let server = tokio::spawn(server::serve(listener, tls, router, config.limits, stopped));
     tracing::info!(%addr, "listening");
-    Ok(Running { addr, stop, server, works, store, _lock: lock })
+    Ok(Running { addr, stop, server, works, taker, store, _lock: lock })
 }
 
 /// Starts workers on a database that other processes share.
@@ -247,9 +255,12 @@ impl Running {
 
     /// Stops: answers open requests, gives running tasks back and closes the database.
     pub async fn stop(self) {
-        let Self { stop, mut server, works, store, .. } = self;
+        let Self { stop, mut server, works, taker, store, .. } = self;
         stop.send_replace(true);
         works.end().await;
+        if let Err(error) = taker.await {
+            tracing::error!(%error, "taking of backups ended badly");
+        }
         if timeout(STOP_MAX, &mut server).await.is_err() {
             server.abort();
         }

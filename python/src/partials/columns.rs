@@ -34,7 +34,7 @@ impl Columns {
             kind: place("kind")?,
             object_type: place("type")?,
             name: place("name")?,
-            at: place("at")?,
+            at: place("place")?,
             num: place("num")?,
             bytes: place("bytes")?,
             no_expiry_num: place("no_expiry_num")?,

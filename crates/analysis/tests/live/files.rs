@@ -1,7 +1,10 @@
 //! Files of the repository, and which server reads which.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::told::{Name, Told};
 
 /// Files that a server without their modules, or of another version than the one that was
 /// being made, refuses.
@@ -9,7 +12,25 @@ const REFUSED: [&str; 4] = ["-modules", "-falkordb", "-keymeta", "-functions"];
 
 /// Streams with ids of idempotent producers, which Redis drops on loading when they are a
 /// hundred seconds old.
-pub(crate) const FORGOTTEN: [&[u8]; 3] = [b"stream:producers", b"stream:idmp", b"stream:idmp2"];
+const PRODUCED: [&[u8]; 3] = [b"stream:producers", b"stream:idmp", b"stream:idmp2"];
+
+/// Leaves out what a server dropped because its time had come since the file was written:
+/// the ids of such streams, and fields of hashes.
+pub(crate) fn leave_out_dropped(model: &mut BTreeMap<Name, Told>, real: &mut BTreeMap<Name, Told>) {
+    let has_fewer = |name, count| real.get(name).is_none_or(|key: &Told| key.count < count);
+    let dropped: Vec<Name> = model
+        .iter()
+        .filter(|(name, key)| {
+            PRODUCED.contains(&&name.1[..])
+                || (key.object_type == "hash" && has_fewer(*name, key.count))
+        })
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in dropped {
+        model.remove(&name);
+        real.remove(&name);
+    }
+}
 
 /// Files in which old servers left their data; the large ones too if `all`.
 pub(crate) fn files(all: bool) -> Vec<PathBuf> {

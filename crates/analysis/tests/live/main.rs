@@ -127,8 +127,7 @@ fn older_files_are_as_a_newer_server_loads_them() {
             let loaded = Server::start(&program, &[], Some(&bytes));
             let mut told = told::ask(&mut loaded.client());
             let mut model = told::model(&file, &options, now_ms);
-            told.retain(|(_, key), _| !files::FORGOTTEN.contains(&&key[..]));
-            model.keys.retain(|(_, key), _| !files::FORGOTTEN.contains(&&key[..]));
+            files::leave_out_dropped(&mut model.keys, &mut told);
             let compared = compare(&model, &told);
             let stem = file.file_stem().unwrap().display();
             assert_near(&format!("{stem} in {name}"), options.allocator, &compared);

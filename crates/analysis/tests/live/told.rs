@@ -42,18 +42,23 @@ pub(crate) fn options(client: &mut Client) -> Options {
     };
     let allocator = match line("mem_allocator").unwrap() {
         "libc" => Allocator::Libc,
-        _ => jemalloc(&client.run(&[b"MEMORY", b"MALLOC-STATS"]).text()),
+        name => jemalloc(name, &client.run(&[b"MEMORY", b"MALLOC-STATS"]).text()),
     };
     let profile = Some(Profile::for_server(valkey, version, 0));
     Options { profile, allocator, ..Options::default() }
 }
 
-/// Only jemalloc with a quantum of 8 has a class of 24 bytes.
-fn jemalloc(stats: &str) -> Allocator {
+/// Only jemalloc with a quantum of 8 has a class of 24 bytes; others have whole pages above
+/// 14 KiB from 5.3.1 on.
+fn jemalloc(name: &str, stats: &str) -> Allocator {
     let has_class =
         |len: &str| stats.lines().any(|line| line.split_whitespace().next() == Some(len));
     assert!(has_class("32"), "no size classes in MALLOC-STATS");
-    if has_class("24") { Allocator::Jemalloc } else { Allocator::JemallocQ16 }
+    match name {
+        _ if has_class("24") => Allocator::Jemalloc,
+        "jemalloc-5.3.1" => Allocator::JemallocQ16p,
+        _ => Allocator::JemallocQ16,
+    }
 }
 
 /// Growth of the server's memory since it started, once it stays the same: clients that were

@@ -226,6 +226,7 @@ fn server(loaded: &Value) -> Server {
     };
     server.allocator = match info["mem_allocator"].as_str() {
         Some("libc") => Allocator::Libc,
+        Some("jemalloc-5.3.1") if !has_class(24) => Allocator::JemallocQ16p,
         _ if has_class(32) && !has_class(24) => Allocator::JemallocQ16,
         _ => Allocator::Jemalloc,
     };

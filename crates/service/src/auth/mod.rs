@@ -5,6 +5,7 @@ mod credentials;
 mod keyring;
 mod link;
 mod replay;
+mod session;
 mod signature;
 mod signer;
 mod target;
@@ -38,6 +39,7 @@ pub(crate) use self::credentials::{Credentials, Known};
 pub(crate) use self::link::LinkKey;
 use self::replay::Verdict;
 pub(crate) use self::replay::{ConnectionId, ReplayGuard};
+pub(crate) use self::session::{CONSOLE, SESSION_MS, begin, cookie};
 use self::signature::{Authorization, DATE, Signed, UNSIGNED_PAYLOAD};
 pub(crate) use self::target::Target;
 pub(crate) use self::token::{TOKEN_MS, issue};
@@ -71,8 +73,18 @@ pub(crate) struct Caller {
 /// How a caller has shown who it is.
 #[derive(Debug, Clone)]
 enum Proof {
-    Signature { bytes: [u8; 32], connection: ConnectionId, dated_at_ms: i64 },
-    Token { project_id: String },
+    Signature {
+        bytes: [u8; 32],
+        connection: ConnectionId,
+        dated_at_ms: i64,
+    },
+    Token {
+        project_id: String,
+    },
+    /// A cookie of the console; for one project only if it began with a token.
+    Session {
+        project_id: Option<String>,
+    },
 }
 
 /// What keeps clients from using up the service.
@@ -84,11 +96,17 @@ pub(crate) struct Throttle {
 }
 
 impl Caller {
+    /// Its access key.
+    pub(crate) fn ak(&self) -> &str {
+        &self.known.credential.ak
+    }
+
     /// Whether the caller may use this project.
     pub(crate) fn may_use(&self, project_id: &str) -> bool {
         let of_token = match &self.proof {
             Proof::Signature { .. } => None,
             Proof::Token { project_id } => Some(project_id),
+            Proof::Session { project_id } => project_id.as_ref(),
         };
         self.known.credential.projects.iter().any(|id| id == project_id)
             && of_token.is_none_or(|id| id == project_id)
@@ -203,7 +221,7 @@ pub(crate) async fn authenticate(
     let (known, proof, body) = match (has("authorization"), has("x-auth-token")) {
         (true, false) => by_signature(&app, connection, &parts, &target, body).await?,
         (false, true) => by_token(&app, &parts.headers, body).await?,
-        (false, false) => return Err(ApiError::NoToken),
+        (false, false) => by_session(&app, &parts.headers, body).await?,
         (true, true) => return Err(ApiError::NotAuthentic("signature and token".into())),
     };
     app.throttle.count(&known)?;
@@ -294,11 +312,45 @@ async fn by_token(
     body: Body,
 ) -> Result<(Arc<Known>, Proof, Bytes), ApiError> {
     let mut values = headers.get_all("x-auth-token").iter();
-    let token = match (values.next().and_then(|value| value.to_str().ok()), values.next()) {
-        (Some(value), None) => Token::parse(value),
-        _ => None,
+    let (Some(token), None) = (values.next(), values.next()) else {
+        return Err(ApiError::InvalidToken);
     };
-    let token = token.ok_or(ApiError::InvalidToken)?;
+    let token = token.to_str().map_err(|_| ApiError::InvalidToken)?;
+    let (known, project_id, _) = holder(app, token).await?;
+    let body = app.throttle.read(headers, body, BODY_LEN_MAX).await?;
+    Ok((known, Proof::Token { project_id }, body))
+}
+
+async fn by_session(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Arc<Known>, Proof, Bytes), ApiError> {
+    let (known, project_id, _) = signed_in(app, headers).await?;
+    let body = app.throttle.read(headers, body, BODY_LEN_MAX).await?;
+    Ok((known, Proof::Session { project_id }, body))
+}
+
+/// Whose session of the console a request brings, for which project only, and when it ends.
+pub(crate) async fn signed_in(
+    app: &App,
+    headers: &HeaderMap,
+) -> Result<(Arc<Known>, Option<String>, i64), ApiError> {
+    let session = session::of(headers).ok_or(ApiError::NoToken)?;
+    let known = app.credentials.find(session.ak).await?;
+    let known = known.ok_or(ApiError::InvalidToken)?;
+    if !session.is_genuine(&known.credential.sk) {
+        return Err(ApiError::InvalidToken);
+    }
+    match session.end_ms > (app.clock)() {
+        true => Ok((known, session.project_id.map(str::to_owned), session.end_ms)),
+        false => Err(ApiError::TokenExpired),
+    }
+}
+
+/// Whose token this is, for which project, and when it ends.
+pub(crate) async fn holder(app: &App, token: &str) -> Result<(Arc<Known>, String, i64), ApiError> {
+    let token = Token::parse(token).ok_or(ApiError::InvalidToken)?;
     let known = app.credentials.find(token.ak).await?;
     let known = known.ok_or(ApiError::InvalidToken)?;
     let now_ms = (app.clock)();
@@ -310,9 +362,7 @@ async fn by_token(
     if known.temporary.as_ref().is_some_and(|temporary| now_ms >= temporary.expire_at_ms) {
         return Err(ApiError::TokenExpired);
     }
-    let proof = Proof::Token { project_id: token.project_id.to_owned() };
-    let body = app.throttle.read(headers, body, BODY_LEN_MAX).await?;
-    Ok((known, proof, body))
+    Ok((known, token.project_id.to_owned(), token.end_ms()))
 }
 
 fn is_genuine(

@@ -57,11 +57,16 @@ impl<'a> Token<'a> {
         (ids::is_access_key(token.ak) && ids::is_project_id(token.project_id)).then_some(token)
     }
 
+    /// When it is no longer valid.
+    pub(crate) fn end_ms(&self) -> i64 {
+        self.issued_at_ms.saturating_add(TOKEN_MS)
+    }
+
     /// Judges it by the secret key of its access key.
     pub(crate) fn judge(&self, sk: &Secret, now_ms: i64) -> Validity {
         if !is_mac(sk, self.signed, self.mac) || self.issued_at_ms > now_ms + DATE_WINDOW_MS {
             Validity::Forged
-        } else if now_ms >= self.issued_at_ms.saturating_add(TOKEN_MS) {
+        } else if now_ms >= self.end_ms() {
             Validity::Expired
         } else {
             Validity::Valid

@@ -4,6 +4,8 @@
 //! columns are TEXT, BIGINT or BYTEA, flags and states are words, and the present is
 //! [`now_ms`], the database's own clock. What differs is here and in [`migrations`].
 
+mod backups;
+mod claims;
 mod credentials;
 mod listen;
 mod migrations;
@@ -21,9 +23,10 @@ use sqlx::error::DatabaseError;
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Executor as _};
 use tokio::time::timeout;
 
+pub(crate) use self::claims::Terms;
 pub(crate) use self::credentials::CredentialRow;
 pub(crate) use self::listen::{News, listen};
-pub(crate) use self::parts::{DEATHS_MAX, Next, Terms};
+pub(crate) use self::parts::{DEATHS_MAX, Next};
 pub(crate) use self::tasks::Deletion;
 use crate::Secret;
 use crate::fail::{self, Moment};

@@ -365,7 +365,8 @@ fn refusals_are_those_of_the_contract() {
         check_shape(&answer, expected.1);
     }
     // No path leads to an answer that the SDKs would not follow.
-    for target in ["/", "/v2/", "//v2", &format!("/v2/{PROJECT}/instances/"), "/v2/%2e%2e/x"] {
+    for target in ["/console", "/v2/", "//v2", &format!("/v2/{PROJECT}/instances/"), "/v2/%2e%2e/x"]
+    {
         let mut request = service.signed("GET", &analysis(""), b"");
         request.target = target.to_owned();
         let answer = service.send(&request);

@@ -192,6 +192,19 @@ impl Tree {
         Some(at)
     }
 
+    /// Builds the index of all nodes.
+    fn index_anew(&mut self) {
+        let Self { nodes, text, index, hasher, .. } = self;
+        index.clear();
+        let hash =
+            |node: &Node| hasher.hash_one((node.parent, node.type_at, segment_of(text, node)));
+        for (at, node) in (0..).zip(nodes.iter()) {
+            index.insert_unique(hash(node), at, |at| {
+                usize::try_from(*at).ok().and_then(|at| nodes.get(at)).map_or(0, hash)
+            });
+        }
+    }
+
     pub(super) fn type_at(&mut self, object_type: ObjectType) -> u16 {
         // Keys that follow each other are often of one type.
         let last = usize::from(self.last_type);
@@ -227,26 +240,35 @@ impl Tree {
                 (below_top(counts.collect(), quota), below_top(bytes.collect(), quota))
             })
             .collect();
-        let nodes = std::mem::take(&mut self.nodes);
-        let text = std::mem::take(&mut self.text);
-        self.index.clear();
         let mut dropped = vec![Floor::default(); self.types.len()];
-        let mut places: Vec<u32> = Vec::with_capacity(nodes.len());
-        for node in &nodes {
+        // In place: a second table would double what is held.
+        let mut places: Vec<u32> = Vec::with_capacity(self.nodes.len());
+        let (mut kept, mut text_len) = (0, 0);
+        for at in 0..self.nodes.len() {
+            let Some(node) = self.nodes.get(at).copied() else { break };
             let type_at = usize::from(node.type_at);
             let (count_min, bytes_min) = thresholds.get(type_at).copied().unwrap_or_default();
-            let mut place = ROOT;
-            let Counts { key_count, bytes, .. } = node.counts;
-            if key_count > count_min || bytes > bytes_min {
+            if node.counts.key_count > count_min || node.counts.bytes > bytes_min {
+                let (start, len) = (text_len, segment_of(&self.text, &node).len());
+                self.text.copy_within(node.start..node.start + len, start);
+                text_len += len;
                 let parent = place_of(&places, node.parent);
-                place = self.place(parent, node.type_at, segment_of(&text, node)).unwrap_or(ROOT);
-                self.add(place, node.counts);
-            } else if let Some(dropped) = dropped.get_mut(type_at) {
-                dropped.key_count = dropped.key_count.max(key_count);
-                dropped.bytes = dropped.bytes.max(bytes);
+                if let Some(room) = self.nodes.get_mut(kept) {
+                    *room = Node { parent, start, ..node };
+                }
+                places.push(u32::try_from(kept).unwrap_or(ROOT));
+                kept += 1;
+                continue;
             }
-            places.push(place);
+            if let Some(dropped) = dropped.get_mut(type_at) {
+                dropped.key_count = dropped.key_count.max(node.counts.key_count);
+                dropped.bytes = dropped.bytes.max(node.counts.bytes);
+            }
+            places.push(ROOT);
         }
+        self.nodes.truncate(kept);
+        self.text.truncate(text_len);
+        self.index_anew();
         for (floor, dropped) in self.floors.iter_mut().zip(dropped) {
             floor.key_count += dropped.key_count;
             floor.bytes = floor.bytes.saturating_add(dropped.bytes);

@@ -41,5 +41,9 @@ fn record(task: &Task) -> TaskRecord {
         created_at: timestamp(task.created_at_ms),
         started_at: task.started_at_ms.map(timestamp),
         finished_at: task.finished_at_ms.map(timestamp),
+        node_id: task.subject.first.node_id.clone(),
+        backup_id: task.subject.first.backup_id,
+        node_num: 1 + task.subject.more.len(),
+        error_msg: task.error.clone(),
     }
 }

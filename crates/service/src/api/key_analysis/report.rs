@@ -37,6 +37,20 @@ pub(crate) async fn csv(
     Ok((file_headers("text/csv; charset=utf-8", task.task_id, "csv")?, text))
 }
 
+/// As one page for a browser, to be saved: it is not shown where the console is.
+pub(crate) async fn html(
+    State(app): State<Arc<App>>,
+    task: InTask,
+) -> Result<impl IntoResponse, ApiError> {
+    let json = stored(&app, &task).await?;
+    let page = spawn_blocking(move || {
+        let report: Report = serde_json::from_str(&json).map_err(ApiError::internal)?;
+        offkey_render::html(&report).map_err(ApiError::internal)
+    });
+    let page = page.await.map_err(ApiError::internal)??;
+    Ok((file_headers("text/html; charset=utf-8", task.task_id, "html")?, page))
+}
+
 async fn stored(app: &App, task: &InTask) -> Result<String, ApiError> {
     let InTask { instance, task_id } = task;
     let found = app.tasks.store.show(&instance.project, instance.id, *task_id).await;
