@@ -31,6 +31,7 @@ pub(crate) enum Command {
     Keys(KeysArgs),
     Inspect(InspectArgs),
     Serve(ServeArgs),
+    CheckConfig(CheckConfigArgs),
     Worker(WorkerArgs),
     /// Analyses one backup for the service
     #[command(hide = true)]
@@ -142,6 +143,14 @@ pub(crate) struct InspectArgs {
 /// Serves the API of the DCS offline key analysis until Ctrl-C or SIGTERM.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
+    /// Configuration, as offkey.example.toml explains it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// Says whether `offkey serve` could work with a configuration.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CheckConfigArgs {
     /// Configuration, as offkey.example.toml explains it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, ensure};
 use offkey_service::{Config, Keyring, Secret};
 
+use crate::Outcome;
+
 /// Variable with the keys of the credential store.
 const KEY_VARIABLE: &str = "OFFKEY_CREDENTIAL_KEY";
 
@@ -16,6 +18,19 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<Config> {
     let mut config = Config::load(path)?;
     config.keyring = keyring(config.credential_key_file.as_deref())?;
     Ok(config)
+}
+
+/// Says on stderr what is wrong with the configuration at `path`, or that nothing is.
+pub(crate) fn check(path: &Path) -> anyhow::Result<Outcome> {
+    let problems = load(path)?.problems();
+    for problem in &problems {
+        eprintln!("offkey: {}: {problem}", path.display());
+    }
+    if problems.is_empty() {
+        eprintln!("offkey: {}: nothing wrong", path.display());
+        return Ok(Outcome::Complete);
+    }
+    Ok(Outcome::Incomplete)
 }
 
 /// The keys of the credential store: from the configured file, the environment or systemd.

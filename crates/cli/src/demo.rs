@@ -12,8 +12,8 @@ use clap::Args;
 use offkey_analysis::Report;
 use offkey_render::name::Text;
 use offkey_service::{
-    AnalysisConfig, Config, Credential, Instance, Integers, Isolation, Limits, Node, Permission,
-    Project, Role, Secret, Signer, TaskLimits, Unsigned,
+    AnalysisConfig, Config, Credential, Instance, Integers, Isolation, Limits, LogFormat, Node,
+    Permission, Project, Role, Secret, Signer, TaskLimits, Unsigned,
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -76,7 +76,7 @@ struct Client {
 }
 
 pub(crate) fn run(args: &DemoArgs, stdout: Style) -> anyhow::Result<Outcome> {
-    serve::log(LevelFilter::WARN);
+    serve::log(LevelFilter::WARN, LogFormat::Text);
     // Removed when this function returns.
     let temporary = tempfile::Builder::new().prefix("offkey-demo-").tempdir()?;
     let data_dir = args.data_dir.as_deref().unwrap_or(temporary.path());
@@ -160,6 +160,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
         database: None,
         credential_key_file: None,
         keyring: None,
+        log_format: LogFormat::default(),
         workers: 1,
         tasks: TaskLimits::default(),
         isolation: Isolation::None,

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&args, now_ms, environment),
         Command::Inspect(args) => inspect::run(&args),
         Command::Serve(args) => serve::run(&args.config),
+        Command::CheckConfig(args) => config::check(&args.config),
         Command::Worker(args) => serve::work(&args.config),
         Command::Child => serve::child(),
         Command::Credential(args) => credential::run(&args, now_ms),

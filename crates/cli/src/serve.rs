@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use offkey_service::{Config, Isolation, Running};
+use offkey_service::{Config, Isolation, LogFormat, Running};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -23,7 +23,7 @@ pub(crate) struct Told {
 
 pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
     let config = crate::config::load(config)?;
-    log(LevelFilter::INFO);
+    log(LevelFilter::INFO, config.log_format);
     let runtime = Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let mut told = Told::listen()?;
@@ -37,7 +37,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
 /// `offkey worker`: runs tasks until it is told to stop.
 pub(crate) fn work(config: &Path) -> anyhow::Result<Outcome> {
     let config = Config { isolation: isolation()?, ..crate::config::load(config)? };
-    log(LevelFilter::INFO);
+    log(LevelFilter::INFO, config.log_format);
     arm()?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
@@ -81,12 +81,15 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
 }
 
 /// Logs to stderr from now on.
-pub(crate) fn log(level: LevelFilter) {
-    tracing_subscriber::fmt()
+pub(crate) fn log(level: LevelFilter, format: LogFormat) {
+    let log = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
 }
 
 impl Told {

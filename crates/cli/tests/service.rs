@@ -275,6 +275,163 @@ fn serve_reads_its_configuration() {
     assert!(rest.contains("stopped"), "{rest}");
 }
 
+/// An offkey.toml with one backup in its folder.
+fn configuration(folder: &Path, more: &str) -> PathBuf {
+    let config = folder.join("offkey.toml");
+    fs::create_dir(folder.join("backups")).unwrap();
+    let backup = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/redis-7.0.15.rdb");
+    fs::copy(backup, folder.join("backups/a.rdb")).unwrap();
+    let text = format!(
+        r#"
+listen = "127.0.0.1:0"
+data_dir = "data"
+{more}
+[[projects]]
+id = "0123456789abcdef0123456789abcdef"
+name = "cn-north-4"
+[[credentials]]
+ak = "AK"
+sk = "canary of a secret key"
+projects = ["0123456789abcdef0123456789abcdef"]
+role = "admin"
+[[instances]]
+id = "5560df16-cebf-4473-95c4-d1b573c16e79"
+project = "0123456789abcdef0123456789abcdef"
+name = "sessions"
+engine_version = "7.0"
+nodes = [{{ id = "n", name = "n", role = "master", backups = "backups" }}]
+"#
+    );
+    fs::write(&config, text).unwrap();
+    config
+}
+
+#[test]
+fn log_is_json_with_one_audit_line_for_each_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configuration(folder.path(), "log_format = \"json\"");
+    let mut child =
+        offkey().arg("serve").arg("--config").arg(&config).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let started: Value = serde_json::from_str(&line).unwrap();
+    let endpoint = format!("http://{}", started["addr"].as_str().unwrap());
+
+    let (project, instance) =
+        ("0123456789abcdef0123456789abcdef", "5560df16-cebf-4473-95c4-d1b573c16e79");
+    let secret = "canary of a secret key";
+    let body = json!({"auth": {"identity": {"methods": ["hw_ak_sk"], "hw_ak_sk":
+        {"access": {"key": "AK"}, "secret": {"key": secret}}}}});
+    let answer = ureq::post(format!("{endpoint}/v3/auth/tokens")).send(body.to_string()).unwrap();
+    let token = answer.headers()["x-subject-token"].to_str().unwrap().to_owned();
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let call = |method: &str, path: &str, body: String| {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{endpoint}/v2/{project}/instances/{instance}{path}"))
+            .header("x-auth-token", &token);
+        let mut answer = agent.run(request.body(body).unwrap()).unwrap();
+        let request_id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let text = answer.body_mut().read_to_string().unwrap();
+        (request_id, serde_json::from_str::<Value>(&text).unwrap_or_default())
+    };
+    let (_, backups) = call("GET", "/backups", String::new());
+    let backup_id = backups["backup_record_response"][0]["backup_id"].clone();
+    let body = json!({"node_id": "n", "backup_id": backup_id}).to_string();
+    let (create_id, created) = call("POST", "/offline/key-analysis", body);
+    let task_id = created["task_id"].as_str().unwrap();
+    let (refuse_id, _) = call("POST", "/offline/key-analysis", "{}".to_owned());
+    let task = format!("/offline/key-analysis/{task_id}");
+    let start = Instant::now();
+    while call("GET", &task, String::new()).1["status"] != "success" {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(10));
+    }
+    let (delete_id, _) = call("DELETE", &task, String::new());
+    signal("TERM", &child.id().to_string());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+
+    let mut text = String::new();
+    stderr.read_to_string(&mut text).unwrap();
+    assert!(!text.contains(secret) && !text.contains(&token), "{text}");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let audit: Vec<&Value> =
+        lines.iter().filter(|line| line["target"] == "offkey::audit").collect();
+    let told = |line: &Value| {
+        ["operation", "ak", "instance_id", "task_id", "made", "status", "code"]
+            .map(|name| line[name].clone())
+    };
+    let (ak, instance) = (json!("AK"), json!(instance));
+    assert_eq!(
+        audit.iter().map(|line| told(line)).collect::<Vec<_>>(),
+        [
+            [
+                json!("KeystoneCreateUserTokenByAkSk"),
+                ak.clone(),
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                json!(201),
+                Value::Null,
+            ],
+            [
+                json!("CreateOfflineKeyAnalysis"),
+                ak.clone(),
+                instance.clone(),
+                Value::Null,
+                json!(task_id),
+                json!(200),
+                Value::Null,
+            ],
+            [
+                json!("CreateOfflineKeyAnalysis"),
+                ak.clone(),
+                instance.clone(),
+                Value::Null,
+                Value::Null,
+                json!(400),
+                json!("DCS.4063"),
+            ],
+            [
+                json!("DeleteOfflineKeyAnalysisTask"),
+                ak,
+                instance,
+                json!(task_id),
+                Value::Null,
+                json!(200),
+                Value::Null,
+            ],
+        ]
+    );
+    // Lines of a request have its id, lines of an analysis that of the task.
+    for (line, id) in audit.iter().skip(1).zip([create_id, refuse_id, delete_id]) {
+        assert_eq!(line["span"]["request_id"], id);
+    }
+    let ended = lines.iter().find(|line| line["message"] == "task ends").unwrap();
+    assert_eq!(ended["task_id"], task_id);
+}
+
+#[test]
+fn check_config_says_what_would_not_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configuration(folder.path(), "");
+    let check = || {
+        let output = offkey().arg("check-config").arg("--config").arg(&config).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (status, text) = check();
+    assert!(status == 0 && text.ends_with("offkey.toml: nothing wrong\n"), "{status} {text}");
+    assert!(!folder.path().join("data").exists());
+    fs::rename(folder.path().join("backups"), folder.path().join("moved")).unwrap();
+    let (status, text) = check();
+    assert!(status == 1 && text.contains("offkey.toml: backups of node n: "), "{status} {text}");
+    fs::write(&config, fs::read_to_string(&config).unwrap() + "colour = 1\n").unwrap();
+    let (status, text) = check();
+    assert!(status == 2 && text.contains("unknown field `colour`"), "{status} {text}");
+}
+
 #[test]
 fn unusable_configuration_is_told_in_one_go() {
     let folder = tempfile::tempdir().unwrap();

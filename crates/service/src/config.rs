@@ -49,6 +49,9 @@ pub struct Config {
     /// These keys; the caller of [`crate::start`] knows where else they may come from.
     #[serde(skip)]
     pub keyring: Option<Keyring>,
+    /// Form of the log.
+    #[serde(default)]
+    pub log_format: LogFormat,
     /// Analyses that run at the same time; 0 leaves every task waiting.
     #[serde(default = "default_workers")]
     pub workers: usize,
@@ -85,6 +88,17 @@ pub enum Integers {
     ByUserAgent,
     /// Saturated.
     AlwaysSaturate,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object a line.
+    Json,
 }
 
 /// Files of the server's certificate, in PEM. They are read again when they change.

@@ -11,10 +11,12 @@
 mod api;
 mod auth;
 mod backups;
+mod check;
 mod config;
 mod console;
 pub mod fail;
 mod ids;
+mod metrics;
 mod router;
 mod secret;
 mod server;
@@ -40,8 +42,8 @@ pub use crate::auth::{
     CredentialError, CredentialStore, Keyring, Listed, NewCredential, Signer, Unsigned, token,
 };
 pub use crate::config::{
-    Config, ConfigError, Credential, Instance, Integers, Limits, Node, Permission, Project, Role,
-    TlsConfig,
+    Config, ConfigError, Credential, Instance, Integers, Limits, LogFormat, Node, Permission,
+    Project, Role, TlsConfig,
 };
 pub use crate::router::routes;
 pub use crate::secret::Secret;

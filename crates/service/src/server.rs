@@ -20,6 +20,7 @@ use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -41,6 +42,9 @@ const HEAD_LEN_MAX: usize = 64 * 1024;
 const SKIPPED_LEN_MAX: usize = 16 * 1024 * 1024;
 const SKIPPED_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// Open files besides the connections: databases, backups and pipes.
+const FILES_BESIDES: u64 = 256;
+
 /// How long to wait when the system has no socket for a new connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -56,6 +60,7 @@ pub(crate) async fn serve(
     limits: Limits,
     mut stop: watch::Receiver<bool>,
 ) {
+    allow_open_files(limits.connections.get().into());
     let places = usize::try_from(limits.connections.get()).unwrap_or(usize::MAX);
     let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
@@ -99,6 +104,20 @@ pub(crate) async fn serve(
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// Lets the process open a file for each connection, as far as the system lets it.
+fn allow_open_files(connections: u64) {
+    let wanted = connections.saturating_add(FILES_BESIDES);
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let allowed = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), ..limit });
+    if raised.is_err() || allowed < wanted {
+        tracing::warn!(connections, "too few open files allowed (ulimit -n) for the connections");
+    }
 }
 
 /// The layer: a request must say in one way whom it is for, as RFC 9112 (3.2) asks.

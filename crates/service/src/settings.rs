@@ -2,10 +2,11 @@
 
 use offkey_analysis::memory::Profile;
 use offkey_analysis::{Options, SizeKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Settings of every analysis that does not bring its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AnalysisConfig {
     /// How many keys the list of largest keys holds.
@@ -25,7 +26,7 @@ pub struct AnalysisConfig {
 }
 
 /// Size of a key that ranks it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Size {
     /// Memory the key really takes.

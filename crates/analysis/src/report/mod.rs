@@ -235,6 +235,7 @@ pub struct UnlistedPrefix {
 
 /// Number of keys of one type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TypeNum {
     /// What `TYPE` answers.
     pub r#type: String,
@@ -244,6 +245,7 @@ pub struct TypeNum {
 
 /// Memory of the keys of one type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TypeBytes {
     /// What `TYPE` answers.
     pub r#type: String,
@@ -253,6 +255,7 @@ pub struct TypeBytes {
 
 /// One of the largest keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LargestKey {
     /// The name as text; bytes that are not UTF-8 are replaced, see `key_base64`.
     pub key: String,
@@ -290,6 +293,7 @@ pub struct LargestKey {
 
 /// One of the leading prefixes of a type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LargestKeyPrefix {
     /// The prefix as text, without its last separator.
     pub key_prefix: String,
@@ -306,6 +310,7 @@ pub struct LargestKeyPrefix {
 
 /// What is known of a checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ChecksumState {
     /// It equals that of the bytes.

@@ -19,6 +19,8 @@ const SERVE: &[&str] = &["serve", "--config", "offkey.toml"];
 const CONFIGURED_SK: &str = "Configured/canary+%=*&~?\\<>1234567890abc";
 const STORED_SK: &str = "Stored/canary+%=*&~?'<>\"1234567890abcdef";
 const TEMPORARY_SK: &str = "Temporary/canary+%=*&~?'<>1234567890abcd";
+/// In a URL, so without such characters.
+const DATABASE_PASSWORD: &str = "DatabaseCanary1234567890abcdefghijklmnop";
 const WRONG_SK: &str = "Wrong/canary+%=*&~?'<>1234567890abcdefgh";
 
 /// A secret by its name, in all the ways in which it could be written.
@@ -150,6 +152,7 @@ fn secrets_stay_where_they_belong() {
         Canary::new("secret key that is not right", WRONG_SK),
         Canary::new("security token", &security_token),
         Canary::new("token", mac),
+        Canary::new("password of the database", DATABASE_PASSWORD),
     ];
     for (at, key) in keys.iter().enumerate() {
         let digits = key.as_bytes().chunks_exact(2);
@@ -163,7 +166,7 @@ fn secrets_stay_where_they_belong() {
     let cmdline = fs::read(format!("/proc/{}/cmdline", server.pid())).unwrap();
     assert_none_in(&canaries, "the arguments", &cmdline);
     let environ = fs::read(format!("/proc/{}/environ", server.pid())).unwrap();
-    assert_none_in(&canaries[..6], "the environment", &environ);
+    assert_none_in(&canaries[..7], "the environment", &environ);
     let data = folder.path("data");
     assert!(assert_none_below(&canaries, &data) > 10_000);
     assert!(fs::read_dir(&data).unwrap().any(|entry| {
@@ -260,7 +263,13 @@ fn use_service(server: &Server, token: &str, security_token: &str) {
 fn bad_starts(folder: &Folder, key: &str) {
     let path = folder.path("offkey.toml");
     let good = fs::read_to_string(&path).unwrap();
+    let database = |url: &str| format!("database = \"{url}\"\nlisten");
+    let unreachable = format!("postgres://offkey:{DATABASE_PASSWORD}@127.0.0.1:1/offkey");
     for (from, to) in [
+        ("listen", database(&unreachable).as_str()),
+        ("listen", &database(&unreachable.replace(":1/", ":port/"))),
+        ("listen", &database(&unreachable.replace("postgres:", "mysql:"))),
+        ("listen", &database(&unreachable).replace("\"\n", "\n")),
         ("sk = '", "sk = "),
         ("sk = '", "sk = ['"),
         ("sk = '", "colour = 1\nsk = '"),

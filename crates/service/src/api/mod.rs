@@ -1,5 +1,6 @@
 //! The DCS API: a file for each family of operations, its words in [`wire`].
 
+pub(crate) mod audit;
 pub(crate) mod background_tasks;
 pub(crate) mod backups;
 mod body;
@@ -8,27 +9,32 @@ mod error;
 pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod key_analysis;
+mod openapi;
+pub(crate) mod operations;
 pub(crate) mod projects;
 mod query;
 mod scope;
 pub(crate) mod tokens;
 mod wire;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 pub(crate) use self::error::ApiError;
 pub(crate) use self::query::Page;
 use self::wire::ErrorBody;
+use crate::App;
 
 /// An answer with a JSON body.
 #[derive(Debug)]
@@ -47,11 +53,13 @@ impl<T: Serialize> IntoResponse for Json<T> {
 }
 
 /// The outermost layer: every answer gets a request id, every error its body, both a log line.
-pub(crate) async fn finish(request: Request, next: Next) -> Response {
+pub(crate) async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let request_id = Uuid::now_v7().simple().to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let start = Instant::now();
-    let mut response = next.run(request).await;
+    let span = tracing::info_span!("request", %request_id);
+    let mut response = next.run(request).instrument(span.clone()).await;
     let error = response.extensions_mut().remove::<ApiError>();
     let code = error.as_ref().map(|error| error.parts().1);
     if let Some(error) = error {
@@ -70,11 +78,11 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert("x-request-id", value);
     }
-    tracing::info!(
-        %request_id, %method, path, status = response.status().as_u16(), code,
-        micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
-        "answered"
-    );
+    let (status, time) = (response.status().as_u16(), start.elapsed());
+    let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
+    app.engine.metrics.answered(method.as_str(), route, status, time);
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    span.in_scope(|| tracing::info!(%method, path, status, code, micros, "answered"));
     response
 }
 

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::IntoResponse;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
@@ -21,56 +22,59 @@ const BODY_LEN_MAX: usize = 16 * 1024;
 
 /// What a client sends: `{"auth": {"identity": {"methods": ["hw_ak_sk"], "hw_ak_sk":
 /// {"access": {"key": AK}, "secret": {"key": SK}}}, "scope": {"project": {"id": ID}}}}`.
-#[derive(Deserialize)]
-struct CreateRequest {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "CreateTokenRequest")]
+pub(crate) struct CreateRequest {
     auth: Auth,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Auth {
     identity: Identity,
     scope: Option<Scope>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Identity {
     methods: Vec<String>,
     hw_ak_sk: Option<AkSk>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct AkSk {
     access: Access,
     secret: SecretKey,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Access {
     key: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct SecretKey {
+    #[schemars(with = "String")]
     key: Secret,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Scope {
     project: Option<ScopeProject>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct ScopeProject {
     id: Option<String>,
     name: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct CreateResponse {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "CreateTokenResponse")]
+pub(crate) struct CreateResponse {
     token: TokenBody,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct TokenBody {
     methods: [&'static str; 1],
     issued_at: String,
@@ -79,13 +83,13 @@ struct TokenBody {
     roles: [Role; 1],
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct NamedProject {
     id: String,
     name: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Role {
     name: &'static str,
 }
@@ -145,5 +149,13 @@ pub(crate) async fn create(
             roles: [Role { name: credential.role.name() }],
         },
     };
+    tracing::info!(
+        target: "offkey::audit",
+        ak = credential.ak,
+        operation = "KeystoneCreateUserTokenByAkSk",
+        project_id = project.id,
+        status = StatusCode::CREATED.as_u16(),
+        "audit"
+    );
     Ok((StatusCode::CREATED, [(SUBJECT_TOKEN, token)], Json(body)))
 }

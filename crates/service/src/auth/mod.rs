@@ -96,6 +96,11 @@ pub(crate) struct Throttle {
 }
 
 impl Caller {
+    /// Its access key.
+    pub(crate) fn ak(&self) -> &str {
+        &self.known.credential.ak
+    }
+
     /// Whether the caller may use this project.
     pub(crate) fn may_use(&self, project_id: &str) -> bool {
         let of_token = match &self.proof {

@@ -11,6 +11,7 @@ use super::parts::add;
 use super::{Store, StoreError, is_taken, now_ms};
 use crate::api::Page;
 use crate::config::Role;
+use crate::metrics::TaskCounts;
 use crate::tasks::{Part, Progress, State, Step, Subject, Task};
 
 /// What a task has of a number: that of its parts in the first pass, then its own.
@@ -109,6 +110,19 @@ impl Store {
             let count: i64 =
                 sqlx::query_scalar(sql).bind(instance_id.to_string()).fetch_one(&self.pool).await?;
             Ok(count > 0)
+        })
+        .await
+    }
+
+    /// How many tasks there are in each state, in the order of [`State::ALL`].
+    pub(crate) async fn count_by_state(&self) -> Result<TaskCounts, StoreError> {
+        self.within(async {
+            let sql = "SELECT state, COUNT(*) FROM tasks GROUP BY state";
+            let rows: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(&self.pool).await?;
+            Ok(State::ALL.map(|state| {
+                let row = rows.iter().find(|(name, _)| *name == state.name());
+                row.map_or(0, |(_, count)| *count)
+            }))
         })
         .await
     }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Isolation, Pulse, Slot, Tasks};
 use crate::config::Instance;
+use crate::metrics::Metrics;
 use crate::settings::TaskLimits;
 use crate::store::{Location, Terms, listen};
 
@@ -25,6 +26,7 @@ pub(crate) struct Engine {
     pub(super) limits: TaskLimits,
     pub(super) isolation: Isolation,
     pub(super) pulse: Pulse,
+    pub(crate) metrics: Metrics,
     /// That the database can be written.
     shown: Pulse,
 }
@@ -79,6 +81,7 @@ impl Engine {
             limits,
             isolation,
             pulse: Pulse::new(workers),
+            metrics: Metrics::new(),
             shown: Pulse::new(1),
         }
     }

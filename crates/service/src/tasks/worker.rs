@@ -3,11 +3,12 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
+use tracing::Instrument as _;
 
 use super::child::{Earlier, Ended, Watch, run};
 use super::job::{Done, EndKind, Job, JobInput};
@@ -48,6 +49,18 @@ enum Verdict {
     Died(Duration, String),
 }
 
+impl Verdict {
+    /// The word for it in the metrics.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Finish(Outcome { error: None, .. }) | Self::Done(..) => "success",
+            Self::Finish(Outcome { error: Some(_), .. }) => "failed",
+            Self::Retry(..) => "retried",
+            Self::Died(..) => "died",
+        }
+    }
+}
+
 impl Slot {
     /// Works until told to stop, whatever befalls a task.
     pub(crate) async fn stay(self) {
@@ -70,7 +83,10 @@ impl Slot {
                 Ok(claimed) => {
                     self.engine.pulse.beat(self.number);
                     match claimed {
-                        Some(claim) => self.run(&claim).await,
+                        Some(claim) => {
+                            let span = tracing::info_span!("task", task_id = %claim.task.id);
+                            self.run(&claim).instrument(span).await;
+                        }
                         None => tokio::select! {
                             _ = added.changed() => {}
                             () = sleep(IDLE) => {}
@@ -93,6 +109,7 @@ impl Slot {
     async fn run(&mut self, claim: &Claim) {
         let Claim { task, step, number, attempt, .. } = claim;
         tracing::info!(task_id = %task.id, step = step.name(), number, attempt, "part starts");
+        let start = Instant::now();
         let watch = Arc::new(Watch::default());
         let Some(ended) = self.attempt(claim, &watch).await else { return };
         let verdict = match ended {
@@ -101,6 +118,7 @@ impl Slot {
             Ended::Store(error) => fault(claim, error.to_string(), watch.progress(), None),
             Ended::Lost => return,
         };
+        self.engine.metrics.analysed(verdict.word(), watch.progress(), start.elapsed());
         self.tell(claim, watch.progress(), &verdict).await;
     }
 

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use offkey_service::{
-    AnalysisConfig, Config, Credential, Instance, Integers, Isolation, Limits, Node, Permission,
-    Project, Role, Running, Secret, Signer, TaskLimits, Unsigned,
+    AnalysisConfig, Config, Credential, Instance, Integers, Isolation, Limits, LogFormat, Node,
+    Permission, Project, Role, Running, Secret, Signer, TaskLimits, Unsigned,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -321,6 +321,7 @@ fn config(folder: &Path) -> Config {
         database: None,
         credential_key_file: None,
         keyring: None,
+        log_format: LogFormat::default(),
         workers: 1,
         tasks: TaskLimits::default(),
         isolation: Isolation::None,

@@ -71,7 +71,7 @@ fn events_end_with_the_task_and_with_the_service() {
 }
 
 #[test]
-fn report_is_a_file_for_spreadsheets() {
+fn report_is_a_file_for_spreadsheets_and_browsers() {
     let fill = |folder: &std::path::Path| {
         let mut bytes = b"REDIS0009\xfe\x00\x00\x02=1\x05value".to_vec();
         bytes.extend(&strings(2)[11..]);
@@ -89,6 +89,14 @@ fn report_is_a_file_for_spreadsheets() {
     assert!(text.starts_with("section,type,db,key,"), "{text}");
     assert!(text.contains("\r\nkey,string,0,'=1,"), "{text}");
     assert!(text.contains("a.rdb") && !text.contains(service.folder.path().to_str().unwrap()));
+    let answer = service.get(&analysis(&format!("/{task_id}/report.html")));
+    assert_eq!(
+        (answer.status, &*answer.headers["content-type"]),
+        (200, "text/html; charset=utf-8")
+    );
+    assert!(answer.headers["content-disposition"].starts_with("attachment; "));
+    let page = String::from_utf8(answer.bytes).unwrap();
+    assert!(page.starts_with("<!") && page.contains("a.rdb"), "{page}");
     let unknown = "/99999999-cebf-4473-95c4-d1b573c16e79/report.csv";
     assert_eq!(service.get(&analysis(unknown)).code(), (400, "DCS.4232"));
 }

@@ -13,6 +13,7 @@ mod create;
 mod events;
 mod integers;
 mod malformed;
+mod operations;
 mod tasks;
 mod tls;
 mod tokens;

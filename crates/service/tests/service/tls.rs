@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,7 +48,13 @@ fn new_certificate_is_taken_and_a_broken_one_is_not() {
         certificate: folder.path().join("cert.pem"),
         key: folder.path().join("key.pem"),
     };
-    let service = Service::start_with(|_| {}, |config| config.tls = Some(tls));
+    let service = Service::start_with(
+        |_| {},
+        |config| {
+            config.tls = Some(tls);
+            config.limits.header_seconds = NonZeroU32::MIN;
+        },
+    );
     assert!(get(&service, &first).unwrap().starts_with("HTTP/1.1 404 "));
     // Plain HTTP is no TLS.
     let mut plain = TcpStream::connect(service.addr()).unwrap();
@@ -55,6 +62,12 @@ fn new_certificate_is_taken_and_a_broken_one_is_not() {
     let mut answer = Vec::new();
     let _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"));
+
+    // Who does not say hello is cut.
+    let start = Instant::now();
+    let mut silent = TcpStream::connect(service.addr()).unwrap();
+    assert_eq!(silent.read_to_end(&mut answer).unwrap(), 0);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 
     std::fs::write(folder.path().join("cert.pem"), "broken").unwrap();
     std::thread::sleep(Duration::from_secs(3));

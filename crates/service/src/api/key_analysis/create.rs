@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::response::IntoResponse;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use crate::App;
+use crate::api::audit::Made;
 use crate::api::error::ApiError;
 use crate::api::key_analysis::chosen::Chosen;
 use crate::api::scope::InInstance;
@@ -22,7 +25,7 @@ pub(crate) async fn create(
     caller: Caller,
     InInstance(instance): InInstance,
     body: Bytes,
-) -> Result<Json<TaskId>, ApiError> {
+) -> Result<impl IntoResponse, ApiError> {
     let chosen = Chosen::parse(body::object(&body)?, &app.analysis)?;
     if !instance.supports_key_analysis() {
         return Err(ApiError::Unsupported);
@@ -49,5 +52,5 @@ pub(crate) async fn create(
     };
     app.tasks.store.create(task_id, &subject).await?;
     app.tasks.tell(News::Added);
-    Ok(Json(TaskId { task_id }))
+    Ok((Extension(Made(task_id)), Json(TaskId { task_id })))
 }

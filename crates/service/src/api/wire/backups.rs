@@ -1,16 +1,17 @@
 //! Backups and the links to their files.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct BackupList {
     pub(crate) total_num: usize,
     pub(crate) backup_record_response: Vec<BackupRecord>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct BackupRecord {
     pub(crate) backup_id: Uuid,
     pub(crate) backup_name: String,
@@ -33,25 +34,28 @@ pub(crate) struct BackupRecord {
 }
 
 /// Members are JSON values, so that one of a wrong type is named in the error.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(crate) struct CopyRequest {
+    #[schemars(with = "Option<String>", length(max = 128))]
     pub(crate) remark: Option<Value>,
+    #[schemars(with = "Option<String>", extend("enum" = ["rdb", null]))]
     pub(crate) backup_format: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct LinksRequest {
+    #[schemars(with = "u32", range(min = 300, max = 86_400))]
     pub(crate) expiration: Option<Value>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct LinkList {
     pub(crate) file_path: String,
     pub(crate) bucket_name: &'static str,
     pub(crate) links: Vec<Link>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Link {
     pub(crate) file_name: String,
     pub(crate) link: String,

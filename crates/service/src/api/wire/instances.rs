@@ -1,16 +1,17 @@
 //! Instances, their shards and nodes, and what goes on with them.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct InstanceList {
     pub(crate) instance_num: usize,
     pub(crate) instances: Vec<InstanceDetail>,
 }
 
 /// One instance, in the list and alone.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct InstanceDetail {
     pub(crate) instance_id: Uuid,
     pub(crate) name: String,
@@ -46,7 +47,7 @@ pub(crate) struct InstanceDetail {
 }
 
 /// What the cloud could switch on; nothing of it is here.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub(crate) struct Features {
     pub(crate) support_acl: bool,
     pub(crate) support_transparent_client_ip: bool,
@@ -54,26 +55,26 @@ pub(crate) struct Features {
     pub(crate) support_audit_log: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ResourceTag {
     pub(crate) key: String,
     pub(crate) value: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct GroupList {
     pub(crate) group_list: Vec<Group>,
     pub(crate) group_count: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Group {
     pub(crate) group_id: Uuid,
     pub(crate) group_name: String,
     pub(crate) replication_list: Vec<Replication>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Replication {
     pub(crate) replication_role: &'static str,
     pub(crate) replication_ip: String,
@@ -85,14 +86,14 @@ pub(crate) struct Replication {
     pub(crate) dimensions: Vec<Dimension>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct NodeList {
     pub(crate) instance_id: Uuid,
     pub(crate) total: usize,
     pub(crate) nodes: Vec<LogicalNode>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct LogicalNode {
     pub(crate) logical_node_id: String,
     pub(crate) name: String,
@@ -112,20 +113,20 @@ pub(crate) struct LogicalNode {
     pub(crate) dimensions: Vec<Dimension>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Dimension {
     pub(crate) name: &'static str,
     pub(crate) value: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct BackgroundTaskList {
     /// Text, as the SDKs decode it.
     pub(crate) task_count: String,
     pub(crate) tasks: Vec<BackgroundTask>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct BackgroundTask {
     pub(crate) id: Uuid,
     pub(crate) name: &'static str,

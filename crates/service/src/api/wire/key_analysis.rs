@@ -1,44 +1,73 @@
 //! Tasks of the offline key analysis.
 
 use offkey_analysis::{ChecksumState, LargestKey, LargestKeyPrefix, TypeBytes, TypeNum};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::settings::AnalysisConfig;
+use crate::settings::{AnalysisConfig, Size};
 use crate::tasks::Progress;
 
 /// Members are JSON values, so that one of a wrong type is named in the error.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("anyOf" = [{"required": ["node_id"]}, {"required": ["node_ids"]}]))]
 pub(crate) struct CreateRequest {
+    #[schemars(with = "Option<String>")]
     pub(crate) node_id: Option<Value>,
+    #[schemars(with = "Option<Uuid>")]
     pub(crate) backup_id: Option<Value>,
     /// Ours, as is all that follows: a list of node ids, or `"*"`, in place of `node_id`.
+    #[schemars(with = "Option<NodeIds>")]
     pub(crate) node_ids: Option<Value>,
     /// One for each node, in place of `backup_id`.
+    #[schemars(with = "Option<Vec<Uuid>>")]
     pub(crate) backup_ids: Option<Value>,
+    #[schemars(with = "Option<i64>", range(min = -100, max = 100))]
     pub(crate) priority: Option<Value>,
+    #[schemars(with = "Option<u32>", range(max = 10_000))]
     pub(crate) top: Option<Value>,
+    #[schemars(with = "Option<u32>", range(max = 10_000))]
     pub(crate) prefixes: Option<Value>,
+    #[schemars(with = "Option<String>", length(max = 128))]
     pub(crate) separators: Option<Value>,
+    #[schemars(with = "Option<bool>")]
     pub(crate) fold_digits: Option<Value>,
+    #[schemars(with = "Option<String>")]
     pub(crate) profile: Option<Value>,
+    #[schemars(with = "Option<Size>")]
     pub(crate) size: Option<Value>,
 }
 
-#[derive(Debug, Serialize)]
+/// What `node_ids` may be.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "for its schema")]
+enum NodeIds {
+    Listed(Vec<String>),
+    Every(EveryNode),
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "for its schema")]
+enum EveryNode {
+    #[serde(rename = "*")]
+    Star,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TaskId {
     pub(crate) task_id: Uuid,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TaskList {
     pub(crate) instance_id: Uuid,
     pub(crate) total: i64,
     pub(crate) records: Vec<TaskRecord>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TaskRecord {
     pub(crate) id: Uuid,
     pub(crate) status: &'static str,
@@ -56,7 +85,7 @@ pub(crate) struct TaskRecord {
     pub(crate) error_msg: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TaskDetail {
     pub(crate) id: Uuid,
     pub(crate) instance_id: Uuid,
@@ -91,7 +120,7 @@ pub(crate) struct TaskDetail {
     pub(crate) totals: Option<Totals>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Totals {
     pub(crate) total_bytes: u64,
     pub(crate) total_num: u64,
@@ -107,7 +136,7 @@ pub(crate) struct Totals {
     pub(crate) expired_bytes: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct AnalysedNode {
     pub(crate) node_id: String,
     pub(crate) backup_id: Uuid,
@@ -116,7 +145,7 @@ pub(crate) struct AnalysedNode {
     pub(crate) node_type: &'static str,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct TaskProgress {
     pub(crate) bytes_read: u64,
     pub(crate) bytes_total: u64,
@@ -131,7 +160,7 @@ impl From<Progress> for TaskProgress {
 }
 
 /// Ours: what an event says of a task.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct TaskChange {
     pub(crate) status: &'static str,
     pub(crate) progress: TaskProgress,
@@ -139,12 +168,12 @@ pub(crate) struct TaskChange {
     pub(crate) error_msg: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TaskNodes {
     pub(crate) nodes: Vec<TaskNode>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TaskNode {
     pub(crate) id: String,
     pub(crate) name: String,

@@ -6,6 +6,7 @@ mod backups;
 mod instances;
 mod key_analysis;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ pub(crate) use self::key_analysis::*;
 use crate::config::{Integers, Role};
 use crate::tasks::State;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ErrorBody<'a> {
     pub(crate) error_code: &'a str,
     pub(crate) error_msg: &'a str,
@@ -23,12 +24,12 @@ pub(crate) struct ErrorBody<'a> {
     pub(crate) request_id: Option<&'a str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ProjectList {
     pub(crate) projects: Vec<Project>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Project {
     pub(crate) id: String,
     pub(crate) name: String,
