@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::auth::Keyring;
 use crate::ids;
+use crate::live::Live;
 use crate::secret::Secret;
 use crate::settings::{AnalysisConfig, TaskLimits};
 use crate::store::Location;
@@ -189,6 +190,8 @@ pub struct Instance {
     /// What clients can choose it by.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+    /// How new backups are taken of its nodes; none can be where it is not set.
+    pub live: Option<Live>,
     /// Its nodes.
     pub nodes: Vec<Node>,
 }
@@ -250,6 +253,9 @@ impl Config {
             let tls = config.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
             for file in tls.chain(&mut config.credential_key_file) {
                 *file = folder.join(&*file);
+            }
+            for live in config.instances.iter_mut().filter_map(|instance| instance.live.as_mut()) {
+                live.within(folder);
             }
             for node in config.instances.iter_mut().flat_map(|instance| &mut instance.nodes) {
                 node.backups = folder.join(&node.backups);
@@ -324,6 +330,13 @@ impl Config {
             }
             if instance.nodes.is_empty() {
                 return Err(format!("instance has no node: {}", instance.id));
+            }
+            if let Some(live) = &instance.live {
+                live.check()
+                    .map_err(|error| format!("live of instance {}: {error}", instance.id))?;
+                if let Some(node) = instance.nodes.iter().find(|node| node.ip.is_empty()) {
+                    return Err(format!("live needs the ip of node {}", node.id));
+                }
             }
             for node in &instance.nodes {
                 if !ids::is_node_id(&node.id) {
@@ -540,6 +553,7 @@ mod tests {
             ("Memcached", "1.5", false),
         ] {
             let instance = Instance {
+                live: None,
                 id: Uuid::nil(),
                 project: String::new(),
                 name: String::new(),

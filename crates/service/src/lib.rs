@@ -16,6 +16,7 @@ mod config;
 mod console;
 pub mod fail;
 mod ids;
+mod live;
 mod metrics;
 mod router;
 mod secret;
@@ -45,6 +46,7 @@ pub use crate::config::{
     Config, ConfigError, Credential, Instance, Integers, Limits, LogFormat, Node, Permission,
     Project, Role, TlsConfig,
 };
+pub use crate::live::{Live, Replicas};
 pub use crate::router::routes;
 pub use crate::secret::Secret;
 pub use crate::settings::{AnalysisConfig, Size, TaskLimits};
@@ -68,6 +70,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     works: Works,
+    taker: JoinHandle<()>,
     store: Store,
     /// Held for as long as a database in the data folder is used.
     _lock: Option<File>,
@@ -186,13 +189,15 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         stopping: stopped.clone(),
     });
     let works = engine.start(location, &stopped);
+    let taker = backups::Taker::new(store.clone(), app.instances.clone(), Arc::clone(&app.clock));
+    let taker = tokio::spawn(taker.stay(stopped.clone()));
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).follow(stopped.clone()));
     }
     let router = router::router(app);
     let server = tokio::spawn(server::serve(listener, tls, router, config.limits, stopped));
     tracing::info!(%addr, "listening");
-    Ok(Running { addr, stop, server, works, store, _lock: lock })
+    Ok(Running { addr, stop, server, works, taker, store, _lock: lock })
 }
 
 /// Starts workers on a database that other processes share.
@@ -250,9 +255,12 @@ impl Running {
 
     /// Stops: answers open requests, gives running tasks back and closes the database.
     pub async fn stop(self) {
-        let Self { stop, mut server, works, store, .. } = self;
+        let Self { stop, mut server, works, taker, store, .. } = self;
         stop.send_replace(true);
         works.end().await;
+        if let Err(error) = taker.await {
+            tracing::error!(%error, "taking of backups ended badly");
+        }
         if timeout(STOP_MAX, &mut server).await.is_err() {
             server.abort();
         }

@@ -79,10 +79,11 @@ pub(crate) async fn download(
     let found = spawn_blocking(move || {
         let mut instances = app.instances.iter();
         let instance = instances.find(|own| own.id == instance_id && own.project == project)?;
-        backups::of_instance(instance).into_iter().find(|backup| backup.id == backup_id)
+        let mut backups = backups::of_instance(instance).into_iter();
+        backups.find(|backup| backup.id == backup_id && backup.file_name == name)
     });
     let found = found.await.map_err(ApiError::internal)?;
-    let backup = found.filter(|backup| backup.file_name == name).ok_or(ApiError::UnknownPath)?;
+    let backup = found.ok_or(ApiError::UnknownPath)?;
     let answered = ServeFile::new(&backup.path).oneshot(request).await;
     let mut response = answered.map_err(ApiError::internal)?.map(Body::new);
     if response.status() == StatusCode::NOT_FOUND {

@@ -51,6 +51,10 @@ pub(crate) enum ApiError {
     TaskRunning,
     /// A new backup would have to be taken.
     NoNewBackup,
+    /// A node does not answer, or does not let us in.
+    NotRunning,
+    /// A backup of the instance is being taken.
+    Backuping,
     /// A waiting or running analysis reads the backup.
     BackupInUse,
     /// The link to a backup has run out, or was not made here.
@@ -149,6 +153,10 @@ impl ApiError {
             Self::InvalidLink => {
                 (StatusCode::FORBIDDEN, "DCS.2003", "The link has expired or is not valid.")
             }
+            Self::NotRunning => {
+                (StatusCode::BAD_REQUEST, "DCS.4049", "The instance status is not running.")
+            }
+            Self::Backuping => (StatusCode::BAD_REQUEST, "DCS.4096", "the instance is backuping."),
             Self::NoNewBackup | Self::BackupInUse => (
                 StatusCode::BAD_REQUEST,
                 "DCS.4026",

@@ -4,6 +4,7 @@
 //! columns are TEXT, BIGINT or BYTEA, flags and states are words, and the present is
 //! [`now_ms`], the database's own clock. What differs is here and in [`migrations`].
 
+mod backups;
 mod claims;
 mod credentials;
 mod listen;

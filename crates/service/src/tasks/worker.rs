@@ -258,6 +258,8 @@ fn find(engine: &Engine, claim: &Claim, part: &Part) -> Result<Backup, Done> {
     let Some((instance, node)) = found else {
         return Err(Done::nothing(format!("node is no longer configured: {node_id}"), false));
     };
+    backups::await_taken(&engine.tasks.store, *backup_id)
+        .map_err(|error| Done::nothing(error, false))?;
     match backups::find(instance, node, *backup_id) {
         Ok(Some(backup)) => Ok(backup),
         Ok(None) => Err(Done::nothing(format!("backup is gone: {backup_id}"), false)),

@@ -295,6 +295,7 @@ fn config(folder: &Path) -> Config {
         backups,
     };
     let instance = |id: &str, project: &str, engine_version: &str, nodes| Instance {
+        live: None,
         id: Uuid::parse_str(id).unwrap(),
         project: project.to_owned(),
         name: format!("instance {}", &id[..2]),

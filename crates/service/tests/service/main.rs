@@ -12,6 +12,7 @@ mod common;
 mod create;
 mod events;
 mod integers;
+mod live;
 mod malformed;
 mod operations;
 mod tasks;

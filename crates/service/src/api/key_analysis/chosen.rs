@@ -92,6 +92,20 @@ impl Chosen {
         Ok(Self { nodes, backups, priority, settings })
     }
 
+    /// The node of which a new backup is to be taken, if that is what is meant.
+    pub(crate) fn node_of_new<'i>(
+        &self,
+        instance: &'i Instance,
+    ) -> Result<Option<&'i Node>, ApiError> {
+        match (&self.backups, &self.nodes) {
+            (Backups::New, Nodes::Listed(ids)) => {
+                let node = ids.first().and_then(|id| instance.node(id));
+                node.map(Some).ok_or(ApiError::UnknownNode)
+            }
+            (Backups::New | Backups::Newest | Backups::Listed(..), _) => Ok(None),
+        }
+    }
+
     /// The chosen nodes of `instance` in the order of the request, each with its backup.
     ///
     /// Reads the folders, so call it where blocking is allowed.
@@ -129,7 +143,7 @@ impl Backups {
             Self::Listed(ids, member) => {
                 found.retain(|(_, backup)| ids.contains(&Some(backup.id)));
                 match found.as_slice() {
-                    [(node, backup)] => Ok(part(node, backup)),
+                    [(node, backup)] => Ok(part(node, backup.id)),
                     _ => Err(ApiError::InvalidMember(member)),
                 }
             }
@@ -137,16 +151,17 @@ impl Backups {
             Self::Newest => found
                 .iter()
                 .min_by_key(|(_, backup)| std::cmp::Reverse(backup.written_at_ms))
-                .map(|(node, backup)| part(node, backup))
+                .map(|(node, backup)| part(node, backup.id))
                 .ok_or(ApiError::NoNewBackup),
             Self::New => Err(ApiError::NoNewBackup),
         }
     }
 }
 
-fn part(node: &Node, backup: &Backup) -> Part {
+/// A backup of a node as part of a task.
+pub(super) fn part(node: &Node, backup_id: Uuid) -> Part {
     Part {
-        backup_id: backup.id,
+        backup_id,
         node_id: node.id.clone(),
         node_name: node.name.clone(),
         node_ip: node.ip.clone(),

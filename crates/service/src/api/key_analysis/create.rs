@@ -11,14 +11,17 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::api::audit::Made;
+use crate::api::backups;
 use crate::api::error::ApiError;
-use crate::api::key_analysis::chosen::Chosen;
+use crate::api::key_analysis::chosen::{Chosen, part};
 use crate::api::scope::InInstance;
 use crate::api::wire::TaskId;
 use crate::api::{Json, body};
 use crate::auth::Caller;
+use crate::backups::record::{Kind, Record};
+use crate::config::Instance;
 use crate::store::News;
-use crate::tasks::Subject;
+use crate::tasks::{Part, Subject};
 
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
@@ -31,7 +34,10 @@ pub(crate) async fn create(
         return Err(ApiError::Unsupported);
     }
     let (priority, settings) = (chosen.priority, chosen.settings.clone());
-    let parts = {
+    let new = new_backup(&app, &instance, &chosen).await?;
+    let parts = if let Some((part, _)) = &new {
+        vec![part.clone()]
+    } else {
         let instance = Arc::clone(&instance);
         spawn_blocking(move || chosen.parts(&instance)).await.map_err(ApiError::internal)??
     };
@@ -41,6 +47,12 @@ pub(crate) async fn create(
         return Err(ApiError::Busy);
     }
     caller.once(&app).await?;
+    let new = new.map(|(_, record)| record);
+    if let Some(record) = &new
+        && !app.tasks.store.add_backup(record).await?
+    {
+        return Err(ApiError::Backuping);
+    }
     let task_id = Uuid::now_v7();
     let subject = Subject {
         project_id: instance.project.clone(),
@@ -50,7 +62,28 @@ pub(crate) async fn create(
         priority,
         settings,
     };
-    app.tasks.store.create(task_id, &subject).await?;
+    if let Err(error) = app.tasks.store.create(task_id, &subject).await {
+        if let Some(record) = &new {
+            app.tasks.store.forget_backup(record.id).await?;
+        }
+        return Err(error.into());
+    }
     app.tasks.tell(News::Added);
     Ok((Extension(Made(task_id)), Json(TaskId { task_id })))
+}
+
+/// The backup that has to be taken for an analysis, if it needs a new one.
+async fn new_backup(
+    app: &App,
+    instance: &Arc<Instance>,
+    chosen: &Chosen,
+) -> Result<Option<(Part, Record)>, ApiError> {
+    let Some(node) = chosen.node_of_new(instance)? else { return Ok(None) };
+    if instance.live.is_none() {
+        return Err(ApiError::NoNewBackup);
+    }
+    backups::sign_of_life(instance, vec![node.id.clone()]).await?;
+    let remark = "for an analysis".to_owned();
+    let record = Record::new(instance, &[node], Kind::Analysis, remark, (app.clock)());
+    Ok(Some((part(node, record.id), record)))
 }

@@ -12,6 +12,11 @@ pub(crate) struct BackupList {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct BackupId {
+    pub(crate) backup_id: Uuid,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct BackupRecord {
     pub(crate) backup_id: Uuid,
     pub(crate) backup_name: String,
@@ -24,10 +29,13 @@ pub(crate) struct BackupRecord {
     pub(crate) execution_at: String,
     pub(crate) progress: &'static str,
     pub(crate) error_code: &'static str,
-    /// Ours: the node that the file is of, also as a field.
+    /// What was said when it was taken; of a file that came otherwise its node.
     pub(crate) remark: String,
-    /// Ours.
+    /// Ours: its first node.
     pub(crate) node_id: String,
+    /// Ours: why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_msg: Option<String>,
     pub(crate) status: &'static str,
     pub(crate) is_support_restore: &'static str,
     pub(crate) backup_format: &'static str,

@@ -1,0 +1,143 @@
+//! Backups: the `.rdb` files in a node's folder, and how new ones come there.
+//!
+//! A file whose name has the form `redis_<ip>_<port>_<slots>_<time>.rdb` belongs to the backup
+//! that was taken at that time, with those of the same time of other nodes; any other file is
+//! a backup of its own.
+
+pub(crate) mod record;
+mod schedule;
+mod taker;
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, UNIX_EPOCH};
+
+use uuid::Uuid;
+
+pub(crate) use self::schedule::Schedule;
+pub(crate) use self::taker::Taker;
+use crate::config::{Instance, Node};
+use crate::store::Store;
+
+/// How often a backup that is awaited is looked at.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// Age from which a file of a backup that was not finished is nobody's any more.
+const UNFINISHED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// One backup file of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Backup {
+    /// Derived from the time in its name, or from instance, node and file name, so it stays
+    /// when the content changes.
+    pub(crate) id: Uuid,
+    pub(crate) node_id: String,
+    pub(crate) file_name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) len: u64,
+    /// When the file was last written, in milliseconds since 1970.
+    pub(crate) written_at_ms: i64,
+}
+
+/// Lists the backups of `node`, the newest first.
+///
+/// Reads the folder, so call it where blocking is allowed.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(crate) fn list(instance: &Instance, node: &Node) -> std::io::Result<Vec<Backup>> {
+    let mut backups = Vec::new();
+    for entry in std::fs::read_dir(&node.backups)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name() else { continue };
+        // Redis writes temp-<pid>.rdb and renames it when it is whole.
+        let name_bytes = name.as_bytes();
+        if !name_bytes.ends_with(b".rdb") || name_bytes.starts_with(b"temp-") {
+            continue;
+        }
+        // A file may vanish between the listing and here.
+        let Ok(metadata) = path.metadata() else { continue };
+        if !metadata.is_file() {
+            continue;
+        }
+        let time = name.to_str().and_then(record::time_of_name);
+        let id = match time {
+            Some(time) => record::id_of_time(instance.id, time),
+            None => Uuid::new_v5(&instance.id, &[node.id.as_bytes(), b"/", name_bytes].concat()),
+        };
+        let age = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        backups.push(Backup {
+            id,
+            node_id: node.id.clone(),
+            file_name: name.to_string_lossy().into_owned(),
+            len: metadata.len(),
+            written_at_ms: i64::try_from(age.as_millis()).unwrap_or(i64::MAX),
+            path,
+        });
+    }
+    backups.sort_by(|a, b| {
+        b.written_at_ms.cmp(&a.written_at_ms).then_with(|| a.file_name.cmp(&b.file_name))
+    });
+    Ok(backups)
+}
+
+/// Backups of all nodes, the newest first; a folder that cannot be read has none.
+pub(crate) fn of_instance(instance: &Instance) -> Vec<Backup> {
+    let mut found = Vec::new();
+    for node in &instance.nodes {
+        match list(instance, node) {
+            Ok(backups) => found.extend(backups),
+            Err(error) => {
+                tracing::error!(node_id = node.id, %error, "folder of backups cannot be read");
+            }
+        }
+    }
+    found.sort_by_key(|backup| std::cmp::Reverse(backup.written_at_ms));
+    found
+}
+
+/// The backup of `node` with this id.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(crate) fn find(instance: &Instance, node: &Node, id: Uuid) -> std::io::Result<Option<Backup>> {
+    Ok(list(instance, node)?.into_iter().find(|backup| backup.id == id))
+}
+
+/// Waits until a backup that is to be taken is there, or has failed; one that nobody takes is
+/// there or not. Blocking.
+pub(crate) fn await_taken(store: &Store, id: Uuid) -> Result<(), String> {
+    let runtime = tokio::runtime::Handle::current();
+    loop {
+        match runtime.block_on(store.backup(id)) {
+            Ok(None) => return Ok(()),
+            Ok(Some(taken)) => match taken.state {
+                record::State::Succeed => return Ok(()),
+                record::State::Failed => {
+                    return Err(taken.error.unwrap_or_else(|| "backup failed".to_owned()));
+                }
+                record::State::Waiting | record::State::Backuping => {}
+            },
+            Err(error) if store.pool.is_closed() => return Err(error.to_string()),
+            Err(error) => tracing::warn!(%error, "whether a backup is there is not known"),
+        }
+        sleep(LOOK);
+    }
+}
+
+/// Removes what processes that died left of backups they were taking.
+pub(crate) fn remove_unfinished(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let is_part =
+            name.as_bytes().starts_with(b".offkey-") && name.as_bytes().ends_with(b".part");
+        let written_at = entry.metadata().and_then(|metadata| metadata.modified());
+        let is_old = written_at.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > UNFINISHED_FOR));
+        if is_part && is_old {
+            // Another process may have been faster.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The table of backups that are taken of live nodes.
+
+use std::time::Duration;
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+use super::{Store, StoreError, is_taken, now_ms};
+use crate::backups::record::{File, Kind, Record, State};
+
+/// Most records of an instance that are looked at.
+const LISTED_MAX: i64 = 10_000;
+
+/// Columns that make a [`Record`].
+macro_rules! record_columns {
+    () => {
+        "id, project_id, instance_id, remark, kind, state, files, created_at_ms, updated_at_ms, \
+         attempt, error"
+    };
+}
+
+impl Store {
+    /// Adds a waiting backup; false if the instance has one that waits or is being taken.
+    pub(crate) async fn add_backup(&self, record: &Record) -> Result<bool, StoreError> {
+        self.within(async {
+            let added = sqlx::query(concat!(
+                "INSERT INTO backups (id, project_id, instance_id, remark, kind, state, files, ",
+                "created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, 'waiting', $6, ",
+                now_ms!(),
+                ", ",
+                now_ms!(),
+                ")"
+            ))
+            .bind(record.id.to_string())
+            .bind(&record.project_id)
+            .bind(record.instance_id.to_string())
+            .bind(&record.remark)
+            .bind(record.kind.name())
+            .bind(serde_json::to_string(&record.files)?)
+            .execute(&self.pool)
+            .await;
+            match added {
+                Ok(_) => Ok(true),
+                Err(error) if is_taken(&error) => Ok(false),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
+    }
+
+    /// The backups of an instance, the newest first.
+    pub(crate) async fn backups(&self, instance_id: Uuid) -> Result<Vec<Record>, StoreError> {
+        self.within(async {
+            let rows = sqlx::query(concat!(
+                "SELECT ",
+                record_columns!(),
+                " FROM backups WHERE instance_id = $1 ORDER BY created_at_ms DESC, id LIMIT $2"
+            ))
+            .bind(instance_id.to_string())
+            .bind(LISTED_MAX)
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter().map(record).collect()
+        })
+        .await
+    }
+
+    /// One backup.
+    pub(crate) async fn backup(&self, id: Uuid) -> Result<Option<Record>, StoreError> {
+        self.within(async {
+            let row =
+                sqlx::query(concat!("SELECT ", record_columns!(), " FROM backups WHERE id = $1"))
+                    .bind(id.to_string())
+                    .fetch_optional(&self.pool)
+                    .await?;
+            row.as_ref().map(record).transpose()
+        })
+        .await
+    }
+
+    /// Takes up the oldest backup that waits, or whose process has died.
+    pub(crate) async fn claim_backup(&self, lease: Duration) -> Result<Option<Record>, StoreError> {
+        self.within(async {
+            let row = sqlx::query(concat!(
+                "UPDATE backups SET state = 'backuping', attempt = attempt + 1, updated_at_ms = ",
+                now_ms!(),
+                ", lease_until_ms = $1 + ",
+                now_ms!(),
+                " WHERE id = (SELECT id FROM backups WHERE state = 'waiting' ",
+                "OR (state = 'backuping' AND lease_until_ms < ",
+                now_ms!(),
+                ") ORDER BY created_at_ms, id LIMIT 1) ",
+                // Another process may have taken it meanwhile.
+                "AND (state = 'waiting' OR (state = 'backuping' AND lease_until_ms < ",
+                now_ms!(),
+                ")) RETURNING ",
+                record_columns!()
+            ))
+            .bind(millis(lease))
+            .fetch_optional(&self.pool)
+            .await?;
+            row.as_ref().map(record).transpose()
+        })
+        .await
+    }
+
+    /// Renews the lease; false if the backup is lost, since it was deleted or taken over.
+    pub(crate) async fn beat_backup(
+        &self,
+        claimed: &Record,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        self.within(async {
+            let renewed = sqlx::query(concat!(
+                "UPDATE backups SET lease_until_ms = $3 + ",
+                now_ms!(),
+                " WHERE id = $1 AND attempt = $2 AND state = 'backuping'"
+            ))
+            .bind(claimed.id.to_string())
+            .bind(claimed.attempt)
+            .bind(millis(lease))
+            .execute(&self.pool)
+            .await?;
+            Ok(renewed.rows_affected() == 1)
+        })
+        .await
+    }
+
+    /// Ends a backup; false if it is lost.
+    pub(crate) async fn finish_backup(
+        &self,
+        claimed: &Record,
+        error: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let state = if error.is_some() { State::Failed } else { State::Succeed };
+        self.end_backup(claimed, state, error).await
+    }
+
+    /// Gives a backup back that could not be taken to its end.
+    pub(crate) async fn release_backup(&self, claimed: &Record) -> Result<bool, StoreError> {
+        self.end_backup(claimed, State::Waiting, None).await
+    }
+
+    async fn end_backup(
+        &self,
+        claimed: &Record,
+        state: State,
+        error: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        self.within(async {
+            let ended = sqlx::query(concat!(
+                "UPDATE backups SET state = $3, error = $4, updated_at_ms = ",
+                now_ms!(),
+                " WHERE id = $1 AND attempt = $2 AND state = 'backuping'"
+            ))
+            .bind(claimed.id.to_string())
+            .bind(claimed.attempt)
+            .bind(state.name())
+            .bind(error)
+            .execute(&self.pool)
+            .await?;
+            Ok(ended.rows_affected() == 1)
+        })
+        .await
+    }
+
+    /// Forgets a backup.
+    pub(crate) async fn forget_backup(&self, id: Uuid) -> Result<(), StoreError> {
+        self.within(async {
+            sqlx::query("DELETE FROM backups WHERE id = $1")
+                .bind(id.to_string())
+                .execute(&self.pool)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn record(row: &AnyRow) -> Result<Record, StoreError> {
+    let id: String = row.try_get("id")?;
+    let nonsense = |column| StoreError::Row { id: id.clone(), column };
+    let text = |column| row.try_get::<String, _>(column);
+    let files: Vec<File> = serde_json::from_str(&text("files")?).map_err(|_| nonsense("files"))?;
+    Ok(Record {
+        id: id.parse().map_err(|_| nonsense("id"))?,
+        project_id: text("project_id")?,
+        instance_id: text("instance_id")?.parse().map_err(|_| nonsense("instance_id"))?,
+        remark: text("remark")?,
+        kind: Kind::parse(&text("kind")?).ok_or_else(|| nonsense("kind"))?,
+        state: State::parse(&text("state")?).ok_or_else(|| nonsense("state"))?,
+        files,
+        created_at_ms: row.try_get("created_at_ms")?,
+        updated_at_ms: row.try_get("updated_at_ms")?,
+        attempt: row.try_get("attempt")?,
+        error: row.try_get("error")?,
+    })
+}
