@@ -141,7 +141,7 @@ impl Taker {
         match self.store.add_backup(&record).await {
             Ok(true) => tracing::info!(backup_id = %record.id, "backup of the schedule"),
             Ok(false) => {
-                tracing::warn!(instance = instance.name, "backup of the schedule left out")
+                tracing::warn!(instance = instance.name, "backup of the schedule left out");
             }
             Err(error) => tracing::error!(%error, "backup of the schedule not added"),
         }
