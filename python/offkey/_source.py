@@ -9,11 +9,6 @@ import offkey
 from offkey import _files
 from offkey.spark import KEYS_SCHEMA, SUMMARY_SCHEMA
 
-try:  # Spark 4.1 and newer hand filters down.
-    from pyspark.sql.datasource import EqualTo, GreaterThan, GreaterThanOrEqual, In
-except ImportError:
-    EqualTo = GreaterThan = GreaterThanOrEqual = In = None
-
 _NUMBERS = {"top", "prefixes", "threads", "memory_limit", "now_ms"}
 _SWITCHES = {"fold_digits", "checksum", "force", "path_style"}
 _TEXTS = {"separators", "profile", "allocator", "size", "endpoint", "region"}
@@ -32,13 +27,6 @@ class Source(DataSource):
     def reader(self, schema):
         # Some engines hand over a schema of Arrow's instead of Spark's own.
         return Reader(dict(self.options), list(schema.names))
-
-
-class FilteringSource(Source):
-    """The same where Spark hands filters down, which it refuses to do unless told so."""
-
-    def reader(self, schema):
-        return FilteringReader(dict(self.options), list(schema.names))
 
 
 class File(InputPartition):
@@ -61,9 +49,11 @@ class Reader(DataSourceReader):
         self.keywords.setdefault("now_ms", int(time.time() * 1000))
         self.prefix_depth = int(options.get("prefix_depth", "1"))
         self.errors = options.get("errors", "raise")
-        self.types = None
-        self.dbs = None
-        self.min_bytes = 0
+        # Spark would hand filters down to `pushFilters`, but 4.3 then keeps the reader for later
+        # queries of the same frame that have none.
+        self.types = _list(options.get("types"))
+        self.dbs = _list(options.get("dbs"), int)
+        self.min_bytes = int(options.get("min_bytes", "0"))
 
     def partitions(self):
         return [File(number, path) for number, path in enumerate(self.files)]
@@ -87,41 +77,16 @@ class Reader(DataSourceReader):
         yield from pa.RecordBatchReader.from_stream(stream)
 
 
-class FilteringReader(Reader):
-    """Reads only the keys that a query wants, as far as ``offkey.keys`` can tell them."""
-
-    def pushFilters(self, filters):
-        """Keeps what ``offkey.keys`` can do; the rest is Spark's."""
-        for one in filters:
-            if self.mode != "keys" or not self._take(one):
-                yield one
-
-    def _take(self, one):
-        column = ".".join(one.attribute) if hasattr(one, "attribute") else None
-        if isinstance(one, EqualTo):
-            values = {one.value}
-        elif isinstance(one, In):
-            values = set(one.value)
-        elif column == "bytes" and isinstance(one, (GreaterThan, GreaterThanOrEqual)):
-            least = one.value + isinstance(one, GreaterThan)
-            self.min_bytes = max(self.min_bytes, least)
-            return True
-        else:
-            return False
-        if column == "type":
-            self.types = values if self.types is None else self.types & values
-            return True
-        if column == "db" and all(value >= 0 for value in values):
-            self.dbs = values if self.dbs is None else self.dbs & values
-            return True
-        return False
-
-
 def _mode(options):
     mode = options.get("mode", "keys")
     if mode not in ("keys", "summary"):
         raise ValueError(f'mode is "keys" or "summary", found {mode!r}')
     return mode
+
+
+def _list(text, kind=str):
+    """Values with commas between; None for nothing."""
+    return None if text is None else [kind(value.strip()) for value in text.split(",")]
 
 
 def _keywords(options):

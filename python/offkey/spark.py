@@ -18,12 +18,22 @@ says why; with ``errors="report"`` it gives what could be read. In summaries, an
 report, it is a row of its own.
 """
 
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 import offkey
 from offkey import _files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from offkey._native import Paths
 
 KEYS_SCHEMA = (
     "file string, db bigint, key binary, type string, encoding string, bytes bigint, "
@@ -38,7 +48,9 @@ SUMMARY_SCHEMA = (
 _KEYS_TYPES = dict(column.split(" ") for column in KEYS_SCHEMA.split(", "))
 
 
-def keys(spark, paths, *, columns=None, **options):
+def keys(
+    spark: SparkSession, paths: Paths, *, columns: Iterable[str] | None = None, **options: Any
+) -> DataFrame:
     """A row for every key: ``offkey.keys`` over many files."""
     columns = list(columns or _KEYS_TYPES)
     schema = ", ".join(f"{name} {_KEYS_TYPES[name]}" for name in columns)
@@ -49,7 +61,9 @@ def keys(spark, paths, *, columns=None, **options):
     return _scan(spark, _files.expand(paths, options), read, schema)
 
 
-def summaries(spark, paths, *, per_file=True, **options):
+def summaries(
+    spark: SparkSession, paths: Paths, *, per_file: bool = True, **options: Any
+) -> DataFrame:
     """The parts of a report as rows: ``offkey.summarise`` over many files."""
     options = {"now_ms": int(time.time() * 1000), **options}
     retry = _retries(spark)
@@ -60,13 +74,13 @@ def summaries(spark, paths, *, per_file=True, **options):
     return _scan(spark, _files.expand(paths, options), read, SUMMARY_SCHEMA)
 
 
-def report(spark, paths, **options):
+def report(spark: SparkSession, paths: Paths, **options: Any) -> offkey.Report:
     """The ``offkey.Report`` of many files, as one ``offkey.analyze`` of all would make it."""
     rows = summaries(spark, paths, per_file=False, **options)
     return merge(rows, **options)
 
 
-def merge(rows, **options):
+def merge(rows: DataFrame, **options: Any) -> offkey.Report:
     """The report of summaries that were made with ``per_file=False`` and the same options.
 
     Spark groups and sums; each of its tasks then keeps the largest keys and the leading
@@ -89,18 +103,11 @@ def merge(rows, **options):
     return offkey.merge(_to_arrow(summed.mapInArrow(reduce, SUMMARY_SCHEMA)), **options)
 
 
-def register(spark):
-    """Makes ``spark.read.format("offkey")`` known to a session of Spark 4.
+def register(spark: SparkSession) -> None:
+    """Makes ``spark.read.format("offkey")`` known to a session of Spark 4."""
+    from offkey._source import Source
 
-    From 4.1 on it has Spark hand down filters to sources in Python.
-    """
-    from offkey import _source
-
-    if _source.EqualTo is None:
-        spark.dataSource.register(_source.Source)
-    else:
-        spark.conf.set("spark.sql.python.filterPushdown.enabled", "true")
-        spark.dataSource.register(_source.FilteringSource)
+    spark.dataSource.register(Source)
 
 
 def _scan(spark, files, read, schema):

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pyspark
@@ -79,6 +80,29 @@ def _command(pid):
         return ""
 
 
+def in_background(call):
+    """Starts a call; answers a function that waits for what it returns."""
+    outcome = {}
+
+    def run():
+        try:
+            outcome["value"] = call()
+        except BaseException as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def wait():
+        thread.join(300)
+        assert not thread.is_alive(), "the job goes on"
+        if "error" in outcome:
+            raise outcome["error"]
+        return outcome["value"]
+
+    return wait
+
+
 class Stage:
     """A stage of the job that runs."""
 
@@ -132,6 +156,13 @@ class Cluster:
         for process in reversed(self.processes):
             _kill([process.pid, *descendants(process.pid)])
             process.wait()
+
+    def wait_for_executors(self, timeout=120):
+        """Waits until each worker has one."""
+        end = time.monotonic() + timeout
+        while not all(executors(worker.pid) for worker in self.processes[1:]):
+            assert time.monotonic() < end, "a worker got no executor"
+            time.sleep(0.1)
 
     def kill_worker(self):
         """Ends the worker that was started last and its executors, without a warning."""

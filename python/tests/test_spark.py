@@ -5,12 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
-from cluster import Cluster, executors, session, stage_with_tasks
-from conftest import analyze, workload
+from cluster import executors, in_background, session, stage_with_tasks
+from conftest import analyze
 
 import offkey
 from offkey.spark import keys, merge, register, report, summaries
@@ -66,26 +64,21 @@ def test_data_source_and_functions_give_the_same_rows(spark, real_files):
     assert mapped.equals(again)
 
 
-def test_filters_reach_the_reader(spark, real_files):
+def test_keys_and_columns_are_chosen_by_the_reader(spark, real_files):
     load = [str(path) for path in real_files[:12]]
     loaded = spark.read.format("offkey").load(load)
     everything = loaded.collect()
-    for condition, wanted in [
-        ("type = 'hash'", lambda row: row.type == "hash"),
-        ("type IN ('set', 'zset') AND bytes > 200",
-         lambda row: row.type in ("set", "zset") and row.bytes > 200),
-        ("bytes >= 1000 AND db = 0", lambda row: row.bytes >= 1000 and row.db == 0),
-        ("type = 'list' AND type = 'set'", lambda row: False),
-        ("num_of_elem > 5 AND type = 'string'",
-         lambda row: row.num_of_elem > 5 and row.type == "string"),
-    ]:
-        found = loaded.where(condition)
-        assert found.count() == sum(1 for row in everything if wanted(row)), condition
-    plan = loaded.where("type = 'hash'")._jdf.queryExecution().optimizedPlan().toString()
-    assert "hash" not in plan, "Spark leaves it to the reader"
-    chosen = spark.read.format("offkey").schema("bytes bigint, type string").load(load)
-    assert chosen.columns == ["bytes", "type"]
-    assert chosen.collect() == loaded.select("bytes", "type").collect()
+    options = {"types": "set, zset", "min_bytes": "201", "dbs": "0"}
+    chosen = spark.read.format("offkey").options(**options).load(load)
+    wanted = [
+        row for row in everything if row.type in ("set", "zset") and row.bytes > 200 and row.db == 0
+    ]
+    assert wanted and chosen.count() == len(wanted)
+    assert loaded.where("type = 'hash'").count() == sum(row.type == "hash" for row in everything)
+    assert loaded.count() == len(everything), "a filter does not stay"
+    few = spark.read.format("offkey").schema("bytes bigint, type string").load(load)
+    assert few.columns == ["bytes", "type"]
+    assert few.collect() == loaded.select("bytes", "type").collect()
 
 
 def test_summaries_can_be_merged_by_hand(spark, fleet):
@@ -105,44 +98,6 @@ def test_a_damaged_file_ends_a_query_of_keys(spark, fleet):
         loaded.count()
     lenient = spark.read.format("offkey").option("errors", "report").load(str(damaged))
     assert lenient.count() == analyze([damaged])["total_num"]
-
-
-def slow_fleet(tmp_path_factory):
-    """Files whose reading takes seconds."""
-    folder = tmp_path_factory.mktemp("slow")
-    count = int(os.environ.get("OFFKEY_FLEET_KEYS", "400000"))
-    return [workload(folder / f"{n}.rdb", "distinct", count // 8, n) for n in range(8)]
-
-
-@pytest.fixture(scope="module")
-def slow(tmp_path_factory):
-    files = slow_fleet(tmp_path_factory)
-    # The command line counts prefixes that outgrow its memory twice: with enough there is
-    # nothing to prove.
-    return files, analyze(files, "--memory-limit=2G")
-
-
-def in_background(call):
-    """Starts a call; answers a function that waits for what it returns."""
-    outcome = {}
-
-    def run():
-        try:
-            outcome["value"] = call()
-        except BaseException as error:
-            outcome["error"] = error
-
-    thread = threading.Thread(target=run)
-    thread.start()
-
-    def wait():
-        thread.join(300)
-        assert not thread.is_alive(), "the job goes on"
-        if "error" in outcome:
-            raise outcome["error"]
-        return outcome["value"]
-
-    return wait
 
 
 @pytest.mark.parametrize("stage", ["scan", "reduce"])
@@ -166,16 +121,6 @@ def test_few_megabytes_spill(spark, slow):
     found = report(spark, files)
     assert found.to_dict() == expected
     assert found.to_dict()["prefix_exactness"]["counts_exact"]
-
-
-def test_worker_killed_with_its_executor(slow, fleet, tmp_path):
-    files, expected = slow
-    with Cluster(workers=2, folder=tmp_path) as cluster, session(cluster.master) as spark:
-        assert report(spark, fleet).to_dict() == analyze(fleet)
-        wait = in_background(lambda: report(spark, files))
-        stage_with_tasks(spark, 0)
-        cluster.kill_worker()
-        assert wait().to_dict() == expected
 
 
 def test_command_line(fleet, tmp_path):
