@@ -2,7 +2,7 @@
 
 use std::env;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -73,13 +73,13 @@ impl Places {
         })
     }
 
-    fn inputs(&self, path: &PathBuf) -> PyResult<Vec<Input>> {
+    fn inputs(&self, path: &Path) -> PyResult<Vec<Input>> {
         let options = ObjectOptions::default();
         let Some(url) = path.to_str().filter(|text| ObjectUrl::is_one(text)) else {
             if path.as_os_str() == "-" {
                 return Err(PyValueError::new_err("standard input is not read; name a file"));
             }
-            return Ok(vec![Input::Path(path.clone())]);
+            return Ok(vec![Input::Path(path.to_path_buf())]);
         };
         let open = |object: Object| Input::Open(Arc::new(object));
         match parsed(url)? {
