@@ -77,7 +77,7 @@ fn limits_of_memory_and_time_end_an_analysis_and_nothing_else() {
 #[test]
 fn process_that_analyses_has_its_limits_and_no_environment() {
     let mut fleet = Fleet::new(None, 1);
-    fleet.add_large(1_000_000);
+    fleet.add_large();
     fleet.task_settings = "memory_mb = 512\ncpu_seconds = 99".to_owned();
     let server = fleet.start("server", "serve", 1, Some(("OFFKEY_CANARY", "canary"))).unwrap();
     let client = fleet.client();

@@ -28,7 +28,7 @@ fn worker_whose_clock_is_a_day_off_keeps_its_lease_and_takes_no_other() {
     for offset in ["+1d", "-1d"] {
         let mut fleet = Fleet::new(Some(cluster.database()), 6);
         fleet.lease_seconds = 2;
-        fleet.add_large(600_000);
+        fleet.add_large();
         let (server, client) = (fleet.serve("server", 0), fleet.client());
         let right = fleet.worker("right", 1);
         let large = Choice::One("large.rdb");

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +14,9 @@ use offkey_service::{Secret, Signer, Unsigned};
 use offkey_testkit::{RdbFile, value};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+/// Keys that take a while to read, on a fast machine too.
+const LARGE: u32 = 3_000_000;
 
 /// A project whose number comes last.
 pub(crate) fn project(number: usize) -> String {
@@ -95,8 +98,10 @@ impl Fleet {
     }
 
     /// Adds a backup that takes a while, to the first nodes.
-    pub(crate) fn add_large(&self, keys: u32) {
-        fs::write(self.backups(0).join("large.rdb"), rdb(keys)).unwrap();
+    pub(crate) fn add_large(&self) {
+        static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+        let bytes = BYTES.get_or_init(|| rdb(LARGE));
+        fs::write(self.backups(0).join("large.rdb"), bytes).unwrap();
     }
 
     /// Starts `offkey serve` with so many workers and waits until it listens.

@@ -11,7 +11,7 @@ fn worker_stopped_past_its_lease_changes_nothing_when_it_goes_on() {
     let Some(cluster) = Postgres::start() else { return };
     let mut fleet = Fleet::new(Some(cluster.database()), 4);
     fleet.lease_seconds = 1;
-    fleet.add_large(600_000);
+    fleet.add_large();
     let (server, client) = (fleet.serve("server", 0), fleet.client());
     let rounds = std::env::var("OFFKEY_STOPS").map_or(6, |text| text.parse().unwrap());
     for round in 0..rounds {
@@ -48,7 +48,7 @@ fn dead_workers_task_runs_elsewhere_after_the_lease() {
     let Some(cluster) = Postgres::start() else { return };
     let mut fleet = Fleet::new(Some(cluster.database()), 1);
     fleet.lease_seconds = 2;
-    fleet.add_large(600_000);
+    fleet.add_large();
     let (server, client) = (fleet.serve("server", 0), fleet.client());
     let first = fleet.worker("first", 1);
     let created = client.create(&server.addr, 0, &Choice::One("large.rdb")).unwrap();
@@ -68,7 +68,7 @@ fn dead_workers_task_runs_elsewhere_after_the_lease() {
 #[test]
 fn analysis_ends_with_its_worker() {
     let fleet = Fleet::new(None, 1);
-    fleet.add_large(600_000);
+    fleet.add_large();
     let (server, client) = (fleet.serve("server", 1), fleet.client());
     client.create(&server.addr, 0, &Choice::One("large.rdb")).unwrap().task_id().unwrap();
     let start = Instant::now();
@@ -98,7 +98,7 @@ fn analysis_ends_with_its_worker() {
 fn cancel_reaches_a_worker_of_another_process_at_once() {
     let Some(cluster) = Postgres::start() else { return };
     let fleet = Fleet::new(Some(cluster.database()), 1);
-    fleet.add_large(1_000_000);
+    fleet.add_large();
     let (server, worker) = (fleet.serve("server", 0), fleet.worker("worker", 1));
     let client = fleet.client();
     let created = client.create(&server.addr, 0, &Choice::One("large.rdb")).unwrap();

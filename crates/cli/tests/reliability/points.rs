@@ -14,9 +14,6 @@ use crate::fleet::{Choice, Client, Fleet, Process, as_of_first, golden, signal};
 
 const SIGABRT: i32 = 6;
 
-/// Keys that take a while to read.
-const LARGE: u32 = 600_000;
-
 #[test]
 fn every_commit_may_be_the_last_thing_a_process_does() {
     let cluster = Postgres::start();
@@ -32,7 +29,7 @@ fn every_commit_may_be_the_last_thing_a_process_does() {
 fn every_point(cluster: Option<&Postgres>) {
     let mut hit = BTreeSet::new();
     let (plain, with_large) = (Fleet::new(None, 1), Fleet::new(None, 1));
-    with_large.add_large(LARGE);
+    with_large.add_large();
     let mut reports = golden(&plain, &[Choice::All]);
     reports.extend(golden(&with_large, &[Choice::One("large.rdb")]));
     for commit in COMMITS {
@@ -126,7 +123,7 @@ fn set_up(fleet: &Fleet, client: &Client, commit: &str) -> Option<(String, Choic
             Some((created.task_id().unwrap(), Choice::All))
         }
         "release" | "died" | "give_up" => {
-            fleet.add_large(LARGE);
+            fleet.add_large();
             let server = fleet.serve("server", 0);
             let choice = Choice::One("large.rdb");
             let id = client.create(&server.addr, 0, &choice).unwrap().task_id().unwrap();
