@@ -1,7 +1,7 @@
 //! The files of `console/`, which the one-file report and the service's console share.
 //!
 //! They are plain modules and style sheets that a browser takes as they are; see
-//! `docs/decisions/0012-plain-modules.md`.
+//! `docs/decisions/0007-plain-modules.md`.
 
 /// A file that a browser loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
