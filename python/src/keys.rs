@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use arrow_array::builder::{BinaryBuilder, Int64Builder, StringBuilder};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use offkey_analysis::{Input, KeyFacts, KeysEnd, Options, PrefixRule};
+use arrow_schema::{ArrowError, SchemaRef};
+use offkey_analysis::{Input, KeyFacts, KeysEnd, Options};
 use offkey_rdb::ObjectType;
+use offkey_render::columns::{Column, KeyRows};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -16,52 +14,6 @@ use pyo3::types::PyDict;
 use crate::errors::Failure;
 use crate::stream::{Batches, Send_, Stream};
 use crate::{options, paths, report};
-
-/// What is told of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    File,
-    Db,
-    Key,
-    Type,
-    Encoding,
-    Bytes,
-    MemoryUsage,
-    SerializedBytes,
-    NumOfElem,
-    ExpireAtMs,
-    IdleSeconds,
-    Freq,
-    Slot,
-    Prefix,
-}
-
-impl Column {
-    const ALL: [(Self, &'static str, DataType); 14] = [
-        (Self::File, "file", DataType::Utf8),
-        (Self::Db, "db", DataType::Int64),
-        (Self::Key, "key", DataType::Binary),
-        (Self::Type, "type", DataType::Utf8),
-        (Self::Encoding, "encoding", DataType::Utf8),
-        (Self::Bytes, "bytes", DataType::Int64),
-        (Self::MemoryUsage, "memory_usage", DataType::Int64),
-        (Self::SerializedBytes, "serialized_bytes", DataType::Int64),
-        (Self::NumOfElem, "num_of_elem", DataType::Int64),
-        (Self::ExpireAtMs, "expire_at_ms", DataType::Int64),
-        (Self::IdleSeconds, "idle_seconds", DataType::Int64),
-        (Self::Freq, "freq", DataType::Int64),
-        (Self::Slot, "slot", DataType::Int64),
-        (Self::Prefix, "prefix", DataType::Binary),
-    ];
-
-    fn named(name: &str) -> PyResult<Self> {
-        let found = Self::ALL.iter().find(|(_, own, _)| *own == name);
-        found.map(|(column, ..)| *column).ok_or_else(|| {
-            let names = Self::ALL.map(|(_, name, _)| name).join(", ");
-            PyValueError::new_err(format!("a column is one of {names}; found {name:?}"))
-        })
-    }
-}
 
 /// Which keys are wanted.
 #[derive(Debug)]
@@ -116,8 +68,7 @@ pub(crate) fn keys(
 ) -> PyResult<Stream> {
     let columns = match columns {
         Some(names) => {
-            let name =
-                |name: PyResult<Bound<'_, PyAny>>| Column::named(&name?.extract::<String>()?);
+            let name = |name: PyResult<Bound<'_, PyAny>>| column_named(&name?.extract::<String>()?);
             names.try_iter()?.map(name).collect::<PyResult<_>>()?
         }
         None => Column::ALL.iter().map(|(column, ..)| *column).collect(),
@@ -139,18 +90,14 @@ pub(crate) fn keys(
 
 impl Batches for Keys {
     fn schema(&self) -> SchemaRef {
-        let field = |column: &Column| {
-            let (_, name, data_type) = Column::ALL.into_iter().find(|(c, ..)| c == column)?;
-            Some(Field::new(name, data_type, true))
-        };
-        Arc::new(Schema::new(self.columns.iter().filter_map(field).collect::<Vec<_>>()))
+        Column::schema(&self.columns)
     }
 
     fn read(&self, send: &mut Send_<'_>) -> Result<Option<Failure>, ArrowError> {
         let mut rows = Rows::new(self);
         let mut first_failure = None;
         for input in self.inputs.iter().flat_map(|input| input.clone().files()) {
-            rows.file = input.name();
+            rows.rows.set_file(input.name());
             let mut outcome = Ok(ControlFlow::Continue(()));
             let ends = offkey_analysis::keys(input, &self.options, &mut |facts| {
                 outcome = rows.take(facts, send);
@@ -177,59 +124,18 @@ impl Batches for Keys {
     }
 }
 
-enum Builder {
-    Text(StringBuilder),
-    Name(BinaryBuilder),
-    Number(Int64Builder),
-}
-
 /// Rows gathered for the next batch.
 struct Rows<'k> {
-    keys: &'k Keys,
-    schema: SchemaRef,
-    builders: Vec<(Column, Builder)>,
-    row_count: usize,
-    /// Bytes of names.
-    len: usize,
-    file: String,
-    prefix: PrefixRule,
-    /// Types met, with their names and whether they are wanted.
-    types: Vec<(ObjectType, String, bool)>,
+    filter: &'k Filter,
+    rows: KeyRows,
+    /// Types met, with whether they are wanted.
+    types: Vec<(ObjectType, bool)>,
 }
 
 impl<'k> Rows<'k> {
-    const ROWS_MAX: usize = 16 << 10;
-    const LEN_MAX: usize = 8 << 20;
-
     fn new(keys: &'k Keys) -> Self {
-        let builder = |column: &Column| {
-            let builder = match column {
-                Column::File | Column::Type | Column::Encoding => {
-                    Builder::Text(StringBuilder::new())
-                }
-                Column::Key | Column::Prefix => Builder::Name(BinaryBuilder::new()),
-                Column::Db
-                | Column::Bytes
-                | Column::MemoryUsage
-                | Column::SerializedBytes
-                | Column::NumOfElem
-                | Column::ExpireAtMs
-                | Column::IdleSeconds
-                | Column::Freq
-                | Column::Slot => Builder::Number(Int64Builder::new()),
-            };
-            (*column, builder)
-        };
-        Self {
-            keys,
-            schema: keys.schema(),
-            builders: keys.columns.iter().map(builder).collect(),
-            row_count: 0,
-            len: 0,
-            file: String::new(),
-            prefix: PrefixRule::new(&keys.options),
-            types: Vec::new(),
-        }
+        let rows = KeyRows::new(&keys.columns, &keys.options, keys.prefix_depth);
+        Self { filter: &keys.filter, rows, types: Vec::new() }
     }
 
     fn take(
@@ -237,80 +143,31 @@ impl<'k> Rows<'k> {
         facts: &KeyFacts<'_>,
         send: &mut Send_<'_>,
     ) -> Result<ControlFlow<()>, ArrowError> {
-        let type_at = self.type_at(facts.object_type);
-        let Some((_, type_name, true)) = self.types.get(type_at) else {
-            return Ok(ControlFlow::Continue(()));
-        };
-        if !self.keys.filter.takes(facts) {
-            return Ok(ControlFlow::Continue(()));
-        }
-        for (column, builder) in &mut self.builders {
-            match builder {
-                Builder::Text(texts) => texts.append_value(match column {
-                    Column::File => &self.file,
-                    Column::Type => type_name,
-                    _ => facts.encoding.name(),
-                }),
-                Builder::Name(names) => match column {
-                    Column::Key => names.append_value(facts.key),
-                    _ => names.append_option(self.prefix.prefix(facts.key, self.keys.prefix_depth)),
-                },
-                Builder::Number(numbers) => numbers.append_option(number(*column, facts)),
-            }
-        }
-        self.row_count += 1;
-        self.len += 2 * facts.key.len() + self.file.len();
-        if self.row_count >= Self::ROWS_MAX || self.len >= Self::LEN_MAX {
+        let is_wanted = self.wants_type(facts.object_type) && self.filter.takes(facts);
+        if is_wanted && self.rows.push(facts) {
             return self.flush(send);
         }
         Ok(ControlFlow::Continue(()))
     }
 
-    fn type_at(&mut self, object_type: ObjectType) -> usize {
-        let known = self.types.iter().position(|(known, ..)| *known == object_type);
-        known.unwrap_or_else(|| {
-            let name = object_type.to_string();
-            let is_wanted =
-                self.keys.filter.types.as_ref().is_none_or(|types| types.contains(&name));
-            self.types.push((object_type, name, is_wanted));
-            self.types.len() - 1
-        })
+    fn wants_type(&mut self, object_type: ObjectType) -> bool {
+        if let Some((_, is_wanted)) = self.types.iter().find(|(known, _)| *known == object_type) {
+            return *is_wanted;
+        }
+        let wanted = self.filter.types.as_ref();
+        let is_wanted = wanted.is_none_or(|types| types.contains(&object_type.to_string()));
+        self.types.push((object_type, is_wanted));
+        is_wanted
     }
 
     fn flush(&mut self, send: &mut Send_<'_>) -> Result<ControlFlow<()>, ArrowError> {
-        if self.row_count == 0 {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let arrays = self.builders.iter_mut().map(|(_, builder)| -> ArrayRef {
-            match builder {
-                Builder::Text(texts) => Arc::new(texts.finish()),
-                Builder::Name(names) => Arc::new(names.finish()),
-                Builder::Number(numbers) => Arc::new(numbers.finish()),
-            }
-        });
-        let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(self.row_count));
-        let batch = RecordBatch::try_new_with_options(
-            Arc::clone(&self.schema),
-            arrays.collect(),
-            &options,
-        )?;
-        (self.row_count, self.len) = (0, 0);
-        Ok(send(batch))
+        Ok(self.rows.finish()?.map_or(ControlFlow::Continue(()), send))
     }
 }
 
-fn number(column: Column, facts: &KeyFacts<'_>) -> Option<i64> {
-    let number = match column {
-        Column::Db => Some(facts.db),
-        Column::Bytes => Some(facts.bytes),
-        Column::MemoryUsage => facts.memory_usage,
-        Column::SerializedBytes => Some(facts.serialized_bytes),
-        Column::NumOfElem => Some(facts.num_of_elem),
-        Column::IdleSeconds => facts.idle_seconds,
-        Column::Freq => facts.freq.map(u64::from),
-        Column::Slot => facts.slot,
-        Column::ExpireAtMs => return facts.expire_at_ms,
-        Column::File | Column::Key | Column::Type | Column::Encoding | Column::Prefix => None,
-    };
-    number.map(|number| i64::try_from(number).unwrap_or(i64::MAX))
+fn column_named(name: &str) -> PyResult<Column> {
+    Column::named(name).ok_or_else(|| {
+        let names = Column::ALL.map(|(_, name, _)| name).join(", ");
+        PyValueError::new_err(format!("a column is one of {names}; found {name:?}"))
+    })
 }

@@ -1,6 +1,8 @@
 //! Reports as text: for programs and spreadsheets, made up for people. All names are hostile here.
 #![warn(missing_docs)]
 
+#[cfg(feature = "arrow")]
+pub mod columns;
 mod csv;
 pub mod figure;
 mod html;
