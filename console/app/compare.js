@@ -15,7 +15,7 @@ const ROWS = 60;
 export async function comparePage({ project, instance, tasks }) {
   const { name } = await call("GET", `/v2/${project}/instances/${instance}`);
   const sides = await Promise.all(tasks.map(async (task) => {
-    const report = await call("GET", analysisPath(project, instance, task, "/report"));
+    const report = await call("GET", analysisPath(project, instance, task, "/report?short_names=true"));
     return { task, report, at: Math.max(...report.inputs.map((input) => input.created_at_ms ?? 0)) };
   }));
   sides.sort((a, b) => a.at - b.at);

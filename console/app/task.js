@@ -28,7 +28,7 @@ async function show(place, detail, page) {
   const { project, instance, task, state } = page;
   let report = null;
   try {
-    report = state.report ??= await call("GET", analysisPath(project, instance, task, "/report"));
+    report = state.report ??= await call("GET", analysisPath(project, instance, task, "/report?short_names=true"));
   } catch (error) {
     // Whoever failed before reading anything has none.
     if (error.code !== "DCS.4232") throw error;

@@ -1,8 +1,7 @@
 //! `offkey analyze`: files to one report.
 
-use std::path::Path;
-
 use offkey_analysis::{DamagedKey, InputInfo};
+use offkey_render::Mask;
 use offkey_render::name::Text;
 
 use crate::Outcome;
@@ -26,14 +25,21 @@ pub(crate) fn run(
     let bar = Bar::new(&args.files, args.reading.quiet);
     let report = offkey_analysis::analyze(&inputs.all, &args.options(now_ms), &bar);
     bar.finish();
-    let report = report?;
+    let mut report = report?;
+    let unkept = inputs.persist(report.inputs.iter());
+    if args.mask {
+        Mask::new(args.separators.as_bytes()).report(&mut report);
+    }
 
     let style = if output.is_stdout() { stdout } else { Style::PLAIN };
-    let text = match format(args, style.terminal) {
+    let text = match args.format(style.terminal) {
         ReportFormat::Table => render::table(&report, &style),
         ReportFormat::Json => offkey_render::json(&report, style.terminal)?,
         ReportFormat::Html => offkey_render::html(&report)?,
         ReportFormat::Csv => offkey_render::csv(&report, args.csv_raw)?,
+        ReportFormat::Jsonl => offkey_render::report_lines(&report)?,
+        #[cfg(feature = "parquet")]
+        ReportFormat::Parquet => offkey_render::parquet(&report)?,
     };
     output.write(&text)?;
     output.finish()?;
@@ -42,23 +48,11 @@ pub(crate) fn run(
         tell_input(input, args.reading.quiet);
     }
     tell_damaged(&report.damaged, report.damaged_num);
-    let unkept = inputs.persist(report.inputs.iter());
     for error in &unkept {
         eprintln!("offkey: {}", Text(error));
     }
     let is_complete = report.complete && unkept.is_empty();
     Ok(if is_complete { Outcome::Complete } else { Outcome::Incomplete })
-}
-
-fn format(args: &AnalyzeArgs, on_terminal: bool) -> ReportFormat {
-    let extension = args.output.as_deref().and_then(Path::extension);
-    match args.format {
-        Some(format) => format,
-        None if extension.is_some_and(|extension| extension == "csv") => ReportFormat::Csv,
-        None if extension.is_some_and(|extension| extension == "html") => ReportFormat::Html,
-        None if on_terminal => ReportFormat::Table,
-        None => ReportFormat::Json,
-    }
 }
 
 /// Says on stderr why an input is not complete, and what else is worth knowing of it.

@@ -1,6 +1,7 @@
 //! What the command line may say.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use offkey_analysis::memory::{Allocator, Config, Profile};
@@ -51,8 +52,8 @@ pub(crate) struct AnalyzeArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Form of the report [default: csv for -o *.csv, html for -o *.html, table on a terminal,
-    /// otherwise json]
+    /// Form of the report [default: by the name of the output file (*.csv, *.html, *.json,
+    /// *.jsonl), table on a terminal, otherwise json]
     #[arg(long, value_enum)]
     pub(crate) format: Option<ReportFormat>,
 
@@ -92,6 +93,10 @@ pub(crate) struct AnalyzeArgs {
     #[arg(long)]
     pub(crate) csv_raw: bool,
 
+    /// Replace every part of a name between separators by a stand-in, another one in each run
+    #[arg(long)]
+    pub(crate) mask: bool,
+
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
 
@@ -103,7 +108,8 @@ pub(crate) struct AnalyzeArgs {
 ///
 /// One JSON object a line: db, key, key_base64 (where the name is not UTF-8), type,
 /// encoding, num_of_elem, bytes, memory_usage, serialized_bytes, expire_at_ms,
-/// idle_seconds, freq, slot. What does not apply to a key is left out.
+/// idle_seconds, freq, slot. What does not apply to a key is left out. Tables have the same
+/// columns and file.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct KeysArgs {
@@ -112,9 +118,17 @@ pub(crate) struct KeysArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Form of the list
-    #[arg(long, value_enum, default_value_t = KeysFormat::Jsonl)]
-    pub(crate) format: KeysFormat,
+    /// Form of the list [default: by the name of the output file, otherwise jsonl]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<KeysFormat>,
+
+    /// In CSV, leave names as they are: no quote before a formula, nothing escaped
+    #[arg(long)]
+    pub(crate) csv_raw: bool,
+
+    /// Replace every part of a name between separators by a stand-in, another one in each run
+    #[arg(long)]
+    pub(crate) mask: bool,
 
     /// Where the list goes, `-` is stdout; a file appears under its name only when whole
     #[arg(short, long, value_name = "FILE")]
@@ -255,12 +269,22 @@ pub(crate) enum ReportFormat {
     Html,
     /// One table: section, type, db, key and so on
     Csv,
+    /// The same rows as JSON, one object a line
+    Jsonl,
+    /// The same rows as a Parquet file, names as bytes
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum KeysFormat {
     /// One JSON object a line
     Jsonl,
+    /// One table
+    Csv,
+    /// A Parquet file, names as bytes
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -274,6 +298,20 @@ pub(crate) enum Size {
 }
 
 impl AnalyzeArgs {
+    /// The form asked for, or that of the output's name.
+    pub(crate) fn format(&self, on_terminal: bool) -> ReportFormat {
+        let by_name = || match extension(self.output.as_deref())? {
+            "csv" => Some(ReportFormat::Csv),
+            "html" => Some(ReportFormat::Html),
+            "jsonl" => Some(ReportFormat::Jsonl),
+            #[cfg(feature = "parquet")]
+            "parquet" => Some(ReportFormat::Parquet),
+            _ => None,
+        };
+        let fallback = if on_terminal { ReportFormat::Table } else { ReportFormat::Json };
+        self.format.or_else(by_name).unwrap_or(fallback)
+    }
+
     pub(crate) fn options(&self, now_ms: i64) -> Options {
         Options {
             top: usize::try_from(self.top).unwrap_or(usize::MAX),
@@ -288,6 +326,19 @@ impl AnalyzeArgs {
             },
             ..self.reading.options(now_ms)
         }
+    }
+}
+
+impl KeysArgs {
+    /// The form asked for, or that of the output's name.
+    pub(crate) fn format(&self) -> KeysFormat {
+        let by_name = || match extension(self.output.as_deref())? {
+            "csv" => Some(KeysFormat::Csv),
+            #[cfg(feature = "parquet")]
+            "parquet" => Some(KeysFormat::Parquet),
+            _ => None,
+        };
+        self.format.or_else(by_name).unwrap_or(KeysFormat::Jsonl)
     }
 }
 
@@ -321,6 +372,10 @@ impl ServerArgs {
             cluster: self.cluster_enabled,
         }
     }
+}
+
+fn extension(path: Option<&Path>) -> Option<&str> {
+    path.and_then(Path::extension).and_then(OsStr::to_str)
 }
 
 /// A number of bytes, with K, M or G behind it for powers of 1024.

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 const ALLOWED: [(&str, &[&str]); 7] = [
     ("offkey-rdb", &[]),
     ("offkey-analysis", &["offkey-rdb"]),
-    ("offkey-render", &["offkey-analysis"]),
+    ("offkey-render", &["offkey-rdb", "offkey-analysis"]),
     ("offkey-fetch", &["offkey-analysis"]),
     ("offkey-service", &["offkey-analysis", "offkey-render", "offkey-fetch"]),
     (

@@ -1,16 +1,18 @@
-//! The report as one CSV table (RFC 4180) that spreadsheets open without acting on names.
+//! The report and lists of keys as CSV tables (RFC 4180) that spreadsheets open without acting
+//! on names.
 
-use offkey_analysis::{DamagedKey, InputInfo, LargestKey, LargestKeyPrefix, Report};
+use offkey_analysis::{KeyFacts, Report};
 
 use crate::name::{Name, Text, exact, to_base64};
+use crate::table::{Row, rows};
 
-/// The columns. A cell that says nothing of its row's section is empty.
-const COLUMNS: [&str; 15] = [
-    "section", // input, total, type, damaged, key, prefix or prefix_by_bytes
+/// The columns of a report; [`Row`] tells them.
+const REPORT_COLUMNS: [&str; 15] = [
+    "section",
     "type",
     "db",
-    "key",        // or the prefix
-    "key_base64", // the exact bytes, where `key` is not exact; `'` is no part of base64
+    "key",
+    "key_base64", // `'` is no part of base64
     "encoding",
     "bytes",
     "num",
@@ -20,142 +22,148 @@ const COLUMNS: [&str; 15] = [
     "serialized_bytes",
     "file",
     "offset",
-    "note", // complete or incomplete; what is wrong with a key or an input
+    "note",
+];
+
+/// The columns of a list of keys.
+const KEY_COLUMNS: [&str; 14] = [
+    "file",
+    "db",
+    "key",
+    "key_base64",
+    "type",
+    "encoding",
+    "bytes",
+    "memory_usage",
+    "serialized_bytes",
+    "num_of_elem",
+    "expire_at_ms",
+    "idle_seconds",
+    "freq",
+    "slot",
 ];
 
 /// Characters that make a spreadsheet take a cell for a formula or a command.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '\t', '\r', '|', '%'];
-
-/// One row, its cells by column.
-#[derive(Debug, Default)]
-struct Row<'a> {
-    section: &'static str,
-    r#type: &'a str,
-    db: Option<u64>,
-    key: Option<(&'a str, Option<&'a str>)>,
-    encoding: &'a str,
-    bytes: Option<u64>,
-    num: Option<u64>,
-    num_of_elem: Option<u64>,
-    expire_at_ms: Option<i64>,
-    memory_usage: Option<u64>,
-    serialized_bytes: Option<u64>,
-    file: &'a str,
-    offset: Option<u64>,
-    note: &'a str,
-}
 
 /// Writes the report as CSV; `raw` leaves names as they are.
 ///
 /// # Errors
 /// None that is known of: memory takes what is written to it.
 pub fn csv(report: &Report, raw: bool) -> Result<Vec<u8>, ::csv::Error> {
-    let mut writer =
-        ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
-    writer.write_record(COLUMNS)?;
-    let total = Row {
-        section: "total",
-        bytes: Some(report.total_bytes),
-        num: Some(report.total_num),
-        note: if report.complete { "complete" } else { "incomplete" },
-        ..Row::default()
+    let mut table = Table::default();
+    table.row(REPORT_COLUMNS)?;
+    rows(report).try_for_each(|row| table.row(report_cells(&row, raw)))?;
+    table.take()
+}
+
+/// A list of keys as CSV, taken piece by piece: there may be a billion of them.
+#[derive(Debug)]
+pub struct KeysCsv {
+    table: Table,
+    raw: bool,
+}
+
+impl KeysCsv {
+    /// A list with its header; `raw` leaves names as they are.
+    ///
+    /// # Errors
+    /// None that is known of: memory takes what is written to it.
+    pub fn new(raw: bool) -> Result<Self, ::csv::Error> {
+        let mut table = Table::default();
+        table.row(KEY_COLUMNS)?;
+        Ok(Self { table, raw })
+    }
+
+    /// Adds the row of a key of an input.
+    ///
+    /// # Errors
+    /// None that is known of: memory takes what is written to it.
+    pub fn push(&mut self, file: &str, facts: &KeyFacts<'_>) -> Result<(), ::csv::Error> {
+        self.table.row(key_cells(file, facts, self.raw))
+    }
+
+    /// Bytes that wait to be taken, but for a few thousand.
+    #[must_use]
+    pub fn waiting_len(&self) -> usize {
+        self.table.0.get_ref().len()
+    }
+
+    /// The text since the last time.
+    ///
+    /// # Errors
+    /// None that is known of: memory takes what is written to it.
+    pub fn take(&mut self) -> Result<Vec<u8>, ::csv::Error> {
+        self.table.take()
+    }
+}
+
+/// Rows as text in memory.
+#[derive(Debug)]
+struct Table(::csv::Writer<Vec<u8>>);
+
+impl Default for Table {
+    fn default() -> Self {
+        let mut builder = ::csv::WriterBuilder::new();
+        Self(builder.terminator(::csv::Terminator::CRLF).from_writer(Vec::new()))
+    }
+}
+
+impl Table {
+    fn row<T: AsRef<[u8]>, const N: usize>(&mut self, cells: [T; N]) -> Result<(), ::csv::Error> {
+        self.0.write_record(cells)
+    }
+
+    fn take(&mut self) -> Result<Vec<u8>, ::csv::Error> {
+        let table = std::mem::take(self);
+        table.0.into_inner().map_err(|error| error.into_error().into())
+    }
+}
+
+fn report_cells(row: &Row<'_>, raw: bool) -> [String; REPORT_COLUMNS.len()] {
+    let (key, key_base64) = match row.key {
+        Some(text) => name_cells(text, row.key_base64, raw),
+        None => Default::default(),
     };
-    let types = report.type_num.iter().zip(&report.type_bytes).map(|(num, bytes)| Row {
-        section: "type",
-        r#type: &num.r#type,
-        bytes: Some(bytes.bytes),
-        num: Some(num.num),
-        ..Row::default()
-    });
-    let rows = report.inputs.iter().map(of_input).chain([total]).chain(types);
-    let rows = rows.chain(report.damaged.iter().map(of_damaged));
-    let rows = rows.chain(report.largest_keys.iter().map(of_key));
-    let rows = rows.chain(report.largest_key_prefixes.iter().map(|p| of_prefix("prefix", p)));
-    let by_bytes = report.largest_key_prefixes_by_bytes.iter();
-    for row in rows.chain(by_bytes.map(|p| of_prefix("prefix_by_bytes", p))) {
-        writer.write_record(row.cells(raw))?;
-    }
-    writer.into_inner().map_err(|error| error.into_error().into())
+    [
+        row.section.to_owned(),
+        text_cell(row.r#type, raw),
+        number(row.db),
+        key,
+        key_base64,
+        text_cell(row.encoding, raw),
+        number(row.bytes),
+        number(row.num),
+        number(row.num_of_elem),
+        number(row.expire_at_ms),
+        number(row.memory_usage),
+        number(row.serialized_bytes),
+        text_cell(row.file, raw),
+        number(row.offset),
+        text_cell(row.note, raw),
+    ]
 }
 
-fn of_key(key: &LargestKey) -> Row<'_> {
-    Row {
-        section: "key",
-        r#type: &key.r#type,
-        db: Some(key.db),
-        key: Some((&key.key, key.key_base64.as_deref())),
-        encoding: &key.encoding,
-        bytes: Some(key.bytes),
-        num_of_elem: Some(key.num_of_elem),
-        expire_at_ms: key.expire_at_ms,
-        memory_usage: key.memory_usage,
-        serialized_bytes: Some(key.serialized_bytes),
-        ..Row::default()
-    }
-}
-
-fn of_prefix<'a>(section: &'static str, prefix: &'a LargestKeyPrefix) -> Row<'a> {
-    Row {
-        section,
-        r#type: &prefix.r#type,
-        key: Some((&prefix.key_prefix, prefix.key_prefix_base64.as_deref())),
-        bytes: Some(prefix.bytes),
-        num: Some(prefix.num),
-        ..Row::default()
-    }
-}
-
-fn of_damaged(damaged: &DamagedKey) -> Row<'_> {
-    Row {
-        section: "damaged",
-        r#type: &damaged.r#type,
-        db: Some(damaged.db),
-        key: Some((&damaged.key, damaged.key_base64.as_deref())),
-        serialized_bytes: Some(damaged.serialized_bytes),
-        file: &damaged.file,
-        offset: Some(damaged.offset),
-        note: &damaged.reason,
-        ..Row::default()
-    }
-}
-
-fn of_input(input: &InputInfo) -> Row<'_> {
-    let state = if input.complete { "complete" } else { "incomplete" };
-    Row {
-        section: "input",
-        bytes: Some(input.bytes),
-        num: Some(input.num),
-        file: &input.file,
-        offset: Some(input.bytes_read),
-        note: input.error.as_deref().unwrap_or(state),
-        ..Row::default()
-    }
-}
-
-impl Row<'_> {
-    fn cells(&self, raw: bool) -> [String; COLUMNS.len()] {
-        let (key, key_base64) = match self.key {
-            Some((text, base64)) => name_cells(text, base64, raw),
-            None => Default::default(),
-        };
-        [
-            self.section.to_owned(),
-            text_cell(self.r#type, raw),
-            number(self.db),
-            key,
-            key_base64,
-            text_cell(self.encoding, raw),
-            number(self.bytes),
-            number(self.num),
-            number(self.num_of_elem),
-            self.expire_at_ms.map_or_else(String::new, |ms| ms.to_string()),
-            number(self.memory_usage),
-            number(self.serialized_bytes),
-            text_cell(self.file, raw),
-            number(self.offset),
-            text_cell(self.note, raw),
-        ]
-    }
+fn key_cells(file: &str, facts: &KeyFacts<'_>, raw: bool) -> [String; KEY_COLUMNS.len()] {
+    let text = String::from_utf8_lossy(facts.key);
+    let base64 = std::str::from_utf8(facts.key).is_err().then(|| to_base64(facts.key));
+    let (key, key_base64) = name_cells(&text, base64.as_deref(), raw);
+    [
+        text_cell(file, raw),
+        number(Some(facts.db)),
+        key,
+        key_base64,
+        text_cell(&facts.object_type.to_string(), raw),
+        facts.encoding.name().to_owned(),
+        number(Some(facts.bytes)),
+        number(facts.memory_usage),
+        number(Some(facts.serialized_bytes)),
+        number(Some(facts.num_of_elem)),
+        number(facts.expire_at_ms),
+        number(facts.idle_seconds),
+        number(facts.freq),
+        number(facts.slot),
+    ]
 }
 
 /// A name, and its exact bytes in base64 where the first cell is not exact.
@@ -177,12 +185,14 @@ fn text_cell(text: &str, raw: bool) -> String {
     format!("{quote}{}", Text(text))
 }
 
-fn number(value: Option<u64>) -> String {
+fn number(value: Option<impl ToString>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use offkey_analysis::LargestKey;
+
     use super::*;
 
     /// A small complete report.
@@ -190,7 +200,7 @@ mod tests {
         serde_json::from_str(include_str!("../../../testdata/reports/small.json")).unwrap()
     }
 
-    fn key_cells(names: &[&[u8]], raw: bool) -> Vec<(String, String)> {
+    fn name_columns(names: &[&[u8]], raw: bool) -> Vec<(String, String)> {
         let mut report = report();
         let key = report.largest_keys[0].clone();
         report.largest_keys = names
@@ -209,7 +219,7 @@ mod tests {
 
     #[test]
     fn names_are_no_formulas_and_exact_in_base64() {
-        let cells = key_cells(
+        let cells = name_columns(
             &[b"plain:1", b"=1+2", b"-a", b"|cmd", b"%x", b"a,\"b\"", b"a\r\nb", b"\xff", b"\t="],
             false,
         );
@@ -230,7 +240,7 @@ mod tests {
     #[test]
     fn raw_names_read_back_as_they_were() {
         let names = ["=1+2", "a\r\nb,\"c\"", "\u{1b}[1m", ""];
-        let cells = key_cells(&names.map(str::as_bytes), true);
+        let cells = name_columns(&names.map(str::as_bytes), true);
         assert_eq!(cells, names.map(|name| (name.to_owned(), String::new())));
     }
 

@@ -14,9 +14,10 @@ use base64::engine::general_purpose::STANDARD;
 use offkey_analysis::Report;
 use sha2::{Digest as _, Sha256};
 
+use crate::short::shorten_names;
 use crate::web::{Asset, REPORT_MODULES, REPORT_STYLE};
 
-/// Writes the report as a page.
+/// Writes the report as a page, which shows the beginning of long names.
 ///
 /// # Errors
 /// None that is known of: every report can be written.
@@ -41,7 +42,9 @@ pub fn html(report: &Report) -> serde_json::Result<Vec<u8>> {
         env!("CARGO_PKG_VERSION")
     )
     .into_bytes();
-    page.append(&mut crate::json(report, false)?);
+    let mut report = report.clone();
+    shorten_names(&mut report);
+    page.append(&mut crate::json(&report, false)?);
     page.extend_from_slice(b"</script>\n<script>");
     page.extend_from_slice(script.as_bytes());
     page.extend_from_slice(b"</script>\n</body>\n</html>\n");

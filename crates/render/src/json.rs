@@ -15,15 +15,20 @@ pub fn json(report: &Report, indented: bool) -> serde_json::Result<Vec<u8>> {
         serde_json::to_string(report)?
     };
     let mut text = Vec::with_capacity(json.len() + 1);
+    push_json(&mut text, &json);
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// Appends JSON, escaping what would steer a terminal or a web page.
+pub(crate) fn push_json(text: &mut Vec<u8>, json: &str) {
     // What needs an escape stands only in strings, except the newlines between.
     for char in json.chars() {
         match char {
             '\n' => text.push(b'\n'),
-            char => push_char(&mut text, char),
+            char => push_char(text, char),
         }
     }
-    text.push(b'\n');
-    Ok(text)
 }
 
 /// Appends a character of a JSON string, its own escapes apart.

@@ -1,12 +1,27 @@
-//! One key as one line of JSON, written without an allocation: there may be a billion of them.
+//! Lines of JSON: a report's rows, and keys, each written without an allocation since there may
+//! be a billion of them.
 
 use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use offkey_analysis::KeyFacts;
+use offkey_analysis::{KeyFacts, Report};
 
-use crate::json::push_char;
+use crate::json::{push_char, push_json};
+use crate::table::rows;
+
+/// The report as one object a line, with the columns of its CSV; what says nothing is left out.
+///
+/// # Errors
+/// None that is known of: every row can be written.
+pub fn report_lines(report: &Report) -> serde_json::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for row in rows(report) {
+        push_json(&mut lines, &serde_json::to_string(&row)?);
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
 
 /// Appends the line of a key.
 pub fn key_line(line: &mut Vec<u8>, facts: &KeyFacts<'_>) {

@@ -8,10 +8,19 @@ pub mod figure;
 mod html;
 mod json;
 mod jsonl;
+mod mask;
 pub mod name;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod short;
+mod table;
 pub mod web;
 
-pub use self::csv::csv;
+pub use self::csv::{KeysCsv, csv};
 pub use self::html::html;
 pub use self::json::json;
-pub use self::jsonl::key_line;
+pub use self::jsonl::{key_line, report_lines};
+pub use self::mask::Mask;
+#[cfg(feature = "parquet")]
+pub use self::parquet::{KeysParquet, parquet};
+pub use self::short::shorten_names;

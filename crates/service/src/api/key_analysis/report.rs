@@ -12,14 +12,26 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::api::error::ApiError;
+use crate::api::query::Query;
 use crate::api::scope::InTask;
 
-/// As JSON, the members as the command line writes them.
+/// As JSON, the members as the command line writes them; with `?short_names=true` for a page,
+/// which shows the beginning of long names.
 pub(crate) async fn json(
     State(app): State<Arc<App>>,
     task: InTask,
+    query: Query,
 ) -> Result<impl IntoResponse, ApiError> {
-    let json = stored(&app, &task).await?;
+    let is_short = query.flag("short_names")?;
+    let mut json = stored(&app, &task).await?;
+    if is_short {
+        let shortened = spawn_blocking(move || {
+            let mut report: Report = serde_json::from_str(&json).map_err(ApiError::internal)?;
+            offkey_render::shorten_names(&mut report);
+            serde_json::to_string(&report).map_err(ApiError::internal)
+        });
+        json = shortened.await.map_err(ApiError::internal)??;
+    }
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json))
 }
 

@@ -75,6 +75,8 @@ const STATUS: Parameter = parameter(
 
 const FORCE: Parameter = parameter("force", flag);
 
+const SHORT_NAMES: Parameter = parameter("short_names", flag);
+
 fn flag() -> Value {
     json!({"type": "string", "enum": ["true", "false"], "default": "false"})
 }
@@ -199,7 +201,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "ShowOfflineKeyAnalysisReport",
         "Everything that an analysis has found.",
         Answer::Json(200, object),
-    ),
+    )
+    .with_query(&[SHORT_NAMES]),
     Operation::reading(
         "DownloadOfflineKeyAnalysisReportCsv",
         "The same for spreadsheets.",
