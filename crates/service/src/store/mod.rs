@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::error::DatabaseError;
-use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Executor as _};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _};
 use tokio::time::timeout;
 
 pub(crate) use self::claims::Terms;
@@ -101,6 +101,12 @@ impl Store {
             })
             .acquire_timeout(CONNECT_MAX)
             .after_connect(move |connection, _| Box::pin(prepare(kind, connection)))
+            // Where a commit failed, the database may have ended the transaction and the driver
+            // not: such a connection is of no use any more.
+            .before_acquire(|connection, _| {
+                let is_usable = !connection.is_in_transaction();
+                Box::pin(std::future::ready(Ok(is_usable)))
+            })
             .connect_with(options)
             .await?;
         fail::point("migrate", Moment::Before).await;

@@ -394,7 +394,10 @@ mod tests {
             let earlier = Earlier { store, task_id: Uuid::nil(), parts: vec![] };
             let limits = TaskLimits::default();
             let ended = run(&isolation, &limits, job, earlier, &Arc::default()).await;
-            assert!(matches!(&ended, Ended::Unstarted(why) if why.contains("nowhere")), "{ended:?}");
+            assert!(
+                matches!(&ended, Ended::Unstarted(why) if why.contains("nowhere")),
+                "{ended:?}"
+            );
         })
         .await;
     }

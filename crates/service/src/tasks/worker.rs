@@ -21,7 +21,7 @@ use crate::store::{DEATHS_MAX, News, Next};
 const BEAT_MAX: Duration = Duration::from_secs(2);
 
 /// How often a worker looks for what nobody told it of: tasks of workers that have died, or
-/// whose time to be tried again has come.
+/// whose time to be tried again has come; more often where leases are short.
 const IDLE: Duration = Duration::from_secs(2);
 
 /// How long a worker waits before it asks a database that failed again.
@@ -77,6 +77,7 @@ impl Slot {
     /// Runs parts until `stop` says so; one that runs then is given back.
     async fn work(mut self) {
         let mut added = self.engine.tasks.added.subscribe();
+        let idle = IDLE.min(self.engine.terms.lease / 3);
         while !*self.stop.borrow() {
             let claimed = self.engine.tasks.store.claim(&self.engine.terms).await;
             match claimed {
@@ -89,7 +90,7 @@ impl Slot {
                         }
                         None => tokio::select! {
                             _ = added.changed() => {}
-                            () = sleep(IDLE) => {}
+                            () = sleep(idle) => {}
                             _ = self.stop.changed() => {}
                         },
                     }
