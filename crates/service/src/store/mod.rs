@@ -188,8 +188,8 @@ fn database_error_may_pass(error: &dyn DatabaseError) -> bool {
         // with what SQLite adds in the higher bits.
         Ok(number) if code.len() != 5 => matches!(number & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14),
         // Connection, rollback of a transaction, lack of room, operator's intervention, system
-        // error, lock not available, statement that took too long, read-only server.
-        _ => ["08", "40", "53", "57", "58", "55P03", "25006"]
+        // error, lock not available, read-only server, transaction that took too long.
+        _ => ["08", "40", "53", "57", "58", "55P03", "25006", "25P03", "25P04"]
             .iter()
             .any(|class| code.starts_with(class)),
     }
