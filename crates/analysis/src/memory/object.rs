@@ -110,6 +110,7 @@ impl Model {
     }
 
     /// A string key with its value.
+    #[inline]
     pub(crate) fn string(&self, key: &KeyHead, value: &Str<'_>) -> (Encoding, Cost) {
         let len = value.len.min(super::LEN_MAX);
         let inside_max =

@@ -13,6 +13,9 @@ const DEPTH_MAX: usize = 6;
 /// Names that are remembered, each in the place that its hash gives it.
 const PLACES: usize = 512;
 
+/// What is left of the bytes of a name, and then of those behind it.
+static MASK: [[u8; LEN_MAX]; 2] = [[u8::MAX; LEN_MAX], [0; LEN_MAX]];
+
 /// A short name as it counts: digits folded, behind its end zeros.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Folded {
@@ -32,14 +35,14 @@ impl Folded {
     /// Folds a name that is followed by something else.
     #[inline]
     pub(super) fn of_padded(padded: &[u8; PADDED_LEN], len: usize, rule: &Rule) -> Option<Self> {
-        let len = u8::try_from(len).ok().filter(|len| usize::from(*len) <= LEN_MAX)?;
+        let mask = MASK.as_flattened().get(LEN_MAX.checked_sub(len)?..)?;
         // Loops of one length over all bytes, which the compiler makes into a few instructions.
         let mut bytes = *padded.first_chunk()?;
         rule.fold_bytes(&mut bytes);
-        for (at, byte) in (0..).zip(&mut bytes) {
-            *byte = if at < len { *byte } else { 0 };
+        for (byte, mask) in bytes.iter_mut().zip(mask.first_chunk::<LEN_MAX>()?) {
+            *byte &= mask;
         }
-        Some(Self { bytes, len })
+        Some(Self { bytes, len: u8::try_from(len).ok()? })
     }
 
     #[inline]
