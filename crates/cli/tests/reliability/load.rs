@@ -102,9 +102,9 @@ fn requests_are_answered_beside_thousands_of_idle_connections() {
         (seen, created) = (shown.join().unwrap(), made.join().unwrap());
     });
     let rss = rss_kb(&server);
-    for connection in &connections {
+    for mut connection in &connections {
         connection.set_nonblocking(true).unwrap();
-        let read = (&mut &*connection).read(&mut [0]);
+        let read = connection.read(&mut [0]);
         assert!(matches!(&read, Err(error) if error.kind() == ErrorKind::WouldBlock), "{read:?}");
     }
     assert!(seen.failed.is_empty() && created.failed.is_empty(), "{seen:?} {created:?}");
