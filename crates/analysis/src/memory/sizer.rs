@@ -1,6 +1,6 @@
 //! Takes the parts of one value after another and tells what its key costs.
 
-use offkey_rdb::{Key, Part, RdbType, Str, Visit};
+use offkey_rdb::{Key, Part, RdbType, Str, StringKey, Visit};
 
 use super::array::ArraySizer;
 use super::hash::HashSizer;
@@ -174,6 +174,20 @@ impl<'m> Sizer<'m> {
         Sizes { encoding, num_of_elem, bytes: cost.bytes, memory_usage: Some(cost.usage) }
     }
 
+    /// Tells what a key with a plain string value costs.
+    #[inline]
+    pub fn string_key(&self, key: &StringKey<'_>) -> Sizes {
+        let head = KeyHead {
+            len: key.name.len() as u64,
+            expires: key.expire_at_ms.is_some(),
+            meta_class_count: 0,
+            has_lru: false,
+        };
+        let (encoding, cost) = self.model.string(&head, &key.value);
+        let num_of_elem = key.value.len;
+        Sizes { encoding, num_of_elem, bytes: cost.bytes, memory_usage: Some(cost.usage) }
+    }
+
     fn string(&mut self, value: &Str<'_>) {
         let (encoding, cost) = self.model.string(&self.key, value);
         self.string = (encoding, value.len, cost);
@@ -237,12 +251,12 @@ impl Visit for Sizer<'_> {
         }
     }
 
-    fn wants_items(&self) -> bool {
+    fn wants_items(&self, stated: Option<u64>) -> bool {
         match self.kind {
             Kind::List => self.list.wants_items(),
-            Kind::Set => self.set.wants_items(),
-            Kind::Zset => self.zset.wants_items(),
-            Kind::Hash => self.hash.wants_items(),
+            Kind::Set => self.set.wants_items(self.model, stated),
+            Kind::Zset => self.zset.wants_items(self.model, stated),
+            Kind::Hash => self.hash.wants_items(self.model, stated),
             Kind::String
             | Kind::Template
             | Kind::Stream
