@@ -126,6 +126,8 @@ pub struct Limits {
     pub write_seconds: NonZeroU32,
     /// Requests of one access key, on average; as many may come at once.
     pub requests_per_second: NonZeroU32,
+    /// Longest backup in MB that can be uploaded; 0 for none at all.
+    pub upload_mb: u32,
 }
 
 /// A project, the tenant of the API.
@@ -361,6 +363,7 @@ impl Default for Limits {
             body_seconds: limit(60),
             write_seconds: limit(60),
             requests_per_second: limit(500),
+            upload_mb: 65_536,
         }
     }
 }

@@ -28,7 +28,7 @@ const EXPIRATION: std::ops::RangeInclusive<i64> = 300..=86_400;
 const LINKS_MAX: usize = 64;
 
 /// Longest remark of a backup, in characters.
-const REMARK_LEN_MAX: usize = 128;
+pub(super) const REMARK_LEN_MAX: usize = 128;
 
 /// `ListBackupRecords`: those that lie in folders, and those that are being taken or failed.
 pub(crate) async fn list(

@@ -43,6 +43,8 @@ pub(crate) enum ApiError {
     InvalidMember(&'static str),
     EmptyBody,
     MalformedBody,
+    /// A backup that is no sound RDB file, or whose name is taken; why.
+    BadUpload(String),
     /// The engine or its version.
     Unsupported,
     /// An analysis of the instance is waiting or running.
@@ -79,6 +81,10 @@ impl ApiError {
             Self::InvalidMember(name) => {
                 let text = format!("Invalid {name} parameter in the request.");
                 return (StatusCode::BAD_REQUEST, "DCS.4063", text);
+            }
+            Self::BadUpload(reason) => {
+                let text = format!("The backup is refused: {reason}");
+                return (StatusCode::BAD_REQUEST, "DCS.4005", text);
             }
             Self::Ambiguous(reason) => {
                 return (StatusCode::BAD_REQUEST, "APIGW.0201", format!("Bad request: {reason}"));

@@ -18,3 +18,4 @@ mod operations;
 mod tasks;
 mod tls;
 mod tokens;
+mod uploads;
