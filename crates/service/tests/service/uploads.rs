@@ -49,7 +49,7 @@ fn file(count: u32) -> Vec<u8> {
     file.select_db(0);
     let mut rng = Rng::new(9);
     for n in 0..count {
-        file.key(format!("user:{n}"), &value::string(&rng.bytes(1000)));
+        file.key(format!("user:{n}"), &value::string(rng.bytes(1000)));
     }
     file.finish()
 }
