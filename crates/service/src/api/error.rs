@@ -57,6 +57,8 @@ pub(crate) enum ApiError {
     NotRunning,
     /// A backup of the instance is being taken.
     Backuping,
+    /// The backup lies in a source, which is not written.
+    ForeignBackup,
     /// A waiting or running analysis reads the backup.
     BackupInUse,
     /// The link to a backup has run out, or was not made here.
@@ -163,7 +165,7 @@ impl ApiError {
                 (StatusCode::BAD_REQUEST, "DCS.4049", "The instance status is not running.")
             }
             Self::Backuping => (StatusCode::BAD_REQUEST, "DCS.4096", "the instance is backuping."),
-            Self::NoNewBackup | Self::BackupInUse => (
+            Self::NoNewBackup | Self::BackupInUse | Self::ForeignBackup => (
                 StatusCode::BAD_REQUEST,
                 "DCS.4026",
                 "This operation is not allowed when the DCS instance is in the current state.",

@@ -5,19 +5,25 @@
 //! a backup of its own.
 
 pub(crate) mod arrival;
+mod pattern;
 pub(crate) mod record;
 mod schedule;
+mod source;
 mod taker;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, UNIX_EPOCH};
 
 use uuid::Uuid;
 
+pub(crate) use self::pattern::Pattern;
 pub(crate) use self::schedule::Schedule;
+pub(crate) use self::source::Remote;
+pub use self::source::{Seen, Source};
 pub(crate) use self::taker::Taker;
 use crate::config::{Instance, Node};
 use crate::store::Store;
@@ -36,19 +42,42 @@ pub(crate) struct Backup {
     pub(crate) id: Uuid,
     pub(crate) node_id: String,
     pub(crate) file_name: String,
-    pub(crate) path: PathBuf,
+    pub(crate) place: Place,
     pub(crate) len: u64,
     /// When the file was last written, in milliseconds since 1970.
     pub(crate) written_at_ms: i64,
 }
 
+/// Where a backup lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A file in the folder of its node.
+    Folder(PathBuf),
+    /// A file in a source, which is not written.
+    Source(PathBuf),
+    /// An object in a source.
+    Object(Arc<Remote>),
+}
+
 /// Lists the backups of `node`, the newest first.
 ///
-/// Reads the folder, so call it where blocking is allowed.
+/// Reads folders and asks object stores, so call it where blocking is allowed.
 ///
 /// # Errors
 /// The folder cannot be read.
 pub(crate) fn list(instance: &Instance, node: &Node) -> std::io::Result<Vec<Backup>> {
+    let mut backups = in_folder(instance, node)?;
+    for source in &instance.sources {
+        backups.extend(source.backups(instance).into_iter().filter(|b| b.node_id == node.id));
+    }
+    backups.sort_by(|a, b| {
+        b.written_at_ms.cmp(&a.written_at_ms).then_with(|| a.file_name.cmp(&b.file_name))
+    });
+    Ok(backups)
+}
+
+/// The backups in the folder of `node`.
+pub(crate) fn in_folder(instance: &Instance, node: &Node) -> std::io::Result<Vec<Backup>> {
     let mut backups = Vec::new();
     for entry in std::fs::read_dir(&node.backups)? {
         let path = entry?.path();
@@ -69,12 +98,9 @@ pub(crate) fn list(instance: &Instance, node: &Node) -> std::io::Result<Vec<Back
             file_name: name.to_string_lossy().into_owned(),
             len: metadata.len(),
             written_at_ms: i64::try_from(age.as_millis()).unwrap_or(i64::MAX),
-            path,
+            place: Place::Folder(path),
         });
     }
-    backups.sort_by(|a, b| {
-        b.written_at_ms.cmp(&a.written_at_ms).then_with(|| a.file_name.cmp(&b.file_name))
-    });
     Ok(backups)
 }
 
