@@ -16,7 +16,7 @@ impl Visit for Parts {
         self.count += 1;
     }
 
-    fn wants_items(&self) -> bool {
+    fn wants_items(&self, _: Option<u64>) -> bool {
         self.wants_items
     }
 }

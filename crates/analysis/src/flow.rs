@@ -262,7 +262,7 @@ impl Visit for Polled<'_, '_, '_> {
     }
 
     #[inline]
-    fn wants_items(&self) -> bool {
-        self.sizer.wants_items()
+    fn wants_items(&self, stated: Option<u64>) -> bool {
+        self.sizer.wants_items(stated)
     }
 }

@@ -196,7 +196,15 @@ pub fn parse_int(text: &[u8]) -> Option<i64> {
     if !matches!(digits.first(), Some(b'1'..=b'9')) || text.len() > 20 {
         return None;
     }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    // Below zero, where there is one integer more.
+    let below = digits.iter().try_fold(0i64, |value, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value.checked_mul(10)?.checked_sub(i64::from(digit))
+    })?;
+    if digits.len() < text.len() { Some(below) } else { below.checked_neg() }
 }
 
 /// The kinds of packed blob.
@@ -355,7 +363,10 @@ pub trait Visit {
 
     /// Tells, after [`Part::Packed`], whether the blob's items are wanted one by one. If
     /// not, the blob is checked all the same and [`Part::Rows`] tells how many there were.
-    fn wants_items(&self) -> bool {
+    ///
+    /// `stated` is how many entries (two for a pair) the blob says it has, if it says so: a
+    /// blob that has others is damaged.
+    fn wants_items(&self, _stated: Option<u64>) -> bool {
         true
     }
 }
@@ -373,7 +384,7 @@ impl Visit for Skip {
 
     fn pair(&mut self, _: Str<'_>, _: Str<'_>) {}
 
-    fn wants_items(&self) -> bool {
+    fn wants_items(&self, _: Option<u64>) -> bool {
         false
     }
 }

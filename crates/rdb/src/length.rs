@@ -47,7 +47,10 @@ pub(crate) trait Walk {
 
 /// Decodes the string that begins `bytes`, if it is of a common form and all there; answers
 /// also what follows it.
-#[inline]
+///
+/// Always inlined: called, it answers by way of memory, where its caller reads wider than it
+/// wrote and waits. That was a tenth of the time of reading rows.
+#[inline(always)]
 pub(crate) fn string_at_hand(bytes: &[u8]) -> Option<(Str<'_>, &[u8])> {
     match *bytes {
         [first @ 0..=0x3f, ref rest @ ..] => {

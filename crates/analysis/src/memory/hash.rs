@@ -38,8 +38,8 @@ pub(crate) struct HashSizer {
 enum Form {
     /// Pairs one by one; whether there are too many for a blob.
     Pairs { many: bool },
-    /// A blob; whether it is in the server's form, and surely small enough to stay one.
-    Packed { len: u64, kind: Packed, same_form: bool, stays: bool },
+    /// A blob; whether it is in the server's form.
+    Packed { len: u64, kind: Packed, same_form: bool },
 }
 
 impl HashSizer {
@@ -84,32 +84,26 @@ impl HashSizer {
                 self.form = Form::Pairs { many: *claimed > model.config.hash_max_listpack_entries };
             }
             Part::Packed { kind, len, .. } => {
-                // A field, a value and an expiry have at least two bytes each.
-                let items = if self.may_expire { 3 } else { 2 };
-                let len_max = 7 + 2 * items * model.config.hash_max_listpack_entries.min(LEN_MAX);
                 let same_form = *kind == model.rules.packed
                     && (!self.may_expire || model.rules.hash.listpack_ex_len > 0);
-                self.form = Form::Packed {
-                    len: (*len).min(LEN_MAX),
-                    kind: *kind,
-                    same_form,
-                    stays: *len <= len_max,
-                };
+                self.form = Form::Packed { len: (*len).min(LEN_MAX), kind: *kind, same_form };
             }
             _ => {}
         }
     }
 
-    /// Whether the fields of the blob at hand matter one by one.
-    pub(crate) fn wants_items(&self) -> bool {
-        self.may_expire || !matches!(self.form, Form::Packed { same_form: true, stays: true, .. })
+    /// Whether the fields of the blob at hand, which states so many fields and values, matter
+    /// one by one: not if it stays as it is.
+    pub(crate) fn wants_items(&self, model: &Model, stated: Option<u64>) -> bool {
+        let few = stated.is_some_and(|n| n / 2 <= model.config.hash_max_listpack_entries);
+        self.may_expire || !few || !matches!(self.form, Form::Packed { same_form: true, .. })
     }
 
     /// Takes a field and its value.
     #[inline]
     pub(crate) fn pair(&mut self, model: &Model, field: &Str<'_>, value: &Str<'_>) {
-        if self.form == (Form::Pairs { many: true }) && !self.may_expire {
-            // Too many for a blob: nothing of them matters but their lengths.
+        if !self.is_rebuilt() && !self.may_expire {
+            // A table: nothing of them matters but their lengths.
             self.count += 1;
             let (field_len, value_len) = (field.len.min(LEN_MAX), value.len.min(LEN_MAX));
             self.pairs += model.hash_pair(field_len, value_len, false);
@@ -129,10 +123,6 @@ impl HashSizer {
     }
 
     fn value(&mut self, model: &Model, item: &Str<'_>) {
-        if matches!(self.form, Form::Packed { same_form: true, stays: true, .. }) {
-            self.count += 1;
-            return;
-        }
         let len = item.len.min(LEN_MAX);
         if self.is_rebuilt() {
             self.note_long(model, len);
@@ -162,9 +152,10 @@ impl HashSizer {
     }
 
     /// Whether the blob is built again from its items.
+    #[inline]
     fn is_rebuilt(&self) -> bool {
         match self.form {
-            Form::Pairs { many } => !many,
+            Form::Pairs { many } => !many && self.first_long.is_none(),
             Form::Packed { same_form, .. } => !same_form,
         }
     }

@@ -31,8 +31,8 @@ pub(crate) struct SetSizer {
 enum Form {
     /// Members one by one, so many by the file's word.
     Members { claimed: u64 },
-    /// A listpack; whether it may have to be converted.
-    Listpack { len: u64, convert: bool },
+    /// A listpack.
+    Listpack { len: u64 },
     /// An intset.
     Intset { width: u64, count: u64 },
 }
@@ -62,10 +62,7 @@ impl SetSizer {
             Part::Member(item) => self.member(model, item),
             Part::Count(claimed) => self.form = Form::Members { claimed: *claimed },
             Part::Packed { kind: Packed::Listpack, len, .. } => {
-                // An entry has at least two bytes.
-                let fits = *len <= 7 + 2 * model.config.set_max_listpack_entries.min(LEN_MAX);
-                let convert = !(model.rules.set_listpack && fits);
-                self.form = Form::Listpack { len: (*len).min(LEN_MAX), convert };
+                self.form = Form::Listpack { len: (*len).min(LEN_MAX) };
             }
             Part::Rows(rows) => self.count += rows,
             Part::Intset { width, count } => {
@@ -75,23 +72,28 @@ impl SetSizer {
         }
     }
 
-    /// Whether the members of the blob at hand matter one by one.
-    pub(crate) fn wants_items(&self) -> bool {
-        !matches!(self.form, Form::Listpack { convert: false, .. })
+    /// Whether the members of the blob at hand, which states so many, matter one by one: not
+    /// if it stays as it is.
+    pub(crate) fn wants_items(&self, model: &Model, stated: Option<u64>) -> bool {
+        let few = stated.is_some_and(|count| count <= model.config.set_max_listpack_entries);
+        !(few && model.rules.set_listpack)
     }
 
+    #[inline]
     pub(crate) fn member(&mut self, model: &Model, item: &Str<'_>) {
         self.count += 1;
         let len = item.len.min(LEN_MAX);
         match self.form {
-            Form::Listpack { convert: false, .. } | Form::Intset { .. } => {}
+            Form::Intset { .. } => {}
             Form::Members { claimed } if claimed > packed_count_max(model) => {
                 self.strings += model.sds(len);
             }
-            Form::Listpack { convert: true, .. } | Form::Members { .. } => {
+            Form::Listpack { .. } | Form::Members { .. } => {
                 self.strings += model.sds(len);
-                self.longest = self.longest.max(len);
-                self.blob.push(item);
+                if model.rules.set_listpack {
+                    self.longest = self.longest.max(len);
+                    self.blob.push(item);
+                }
                 if self.leading_ints + 1 == self.count
                     && len <= 20
                     && let Some(int) = item.to_int()
@@ -114,7 +116,7 @@ impl SetSizer {
                 }
                 self.strings = model.sds(int_text_len(width)).times(count);
             }
-            Form::Listpack { len, .. } if self.is_listpack(model) => {
+            Form::Listpack { len } if self.is_listpack(model) => {
                 return self.packed(model, object, Encoding::Listpack, len);
             }
             Form::Members { claimed } if claimed > packed_count_max(model) => {}

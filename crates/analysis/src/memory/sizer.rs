@@ -237,12 +237,12 @@ impl Visit for Sizer<'_> {
         }
     }
 
-    fn wants_items(&self) -> bool {
+    fn wants_items(&self, stated: Option<u64>) -> bool {
         match self.kind {
             Kind::List => self.list.wants_items(),
-            Kind::Set => self.set.wants_items(),
-            Kind::Zset => self.zset.wants_items(),
-            Kind::Hash => self.hash.wants_items(),
+            Kind::Set => self.set.wants_items(self.model, stated),
+            Kind::Zset => self.zset.wants_items(self.model, stated),
+            Kind::Hash => self.hash.wants_items(self.model, stated),
             Kind::String
             | Kind::Template
             | Kind::Stream

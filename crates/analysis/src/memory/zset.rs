@@ -32,8 +32,8 @@ pub(crate) struct ZsetSizer {
 enum Form {
     /// Members one by one; whether there are too many for a blob.
     Members { many: bool },
-    /// A blob; whether it is in the server's form, and surely small enough to stay one.
-    Packed { len: u64, same_form: bool, stays: bool },
+    /// A blob; whether it is in the server's form.
+    Packed { len: u64, same_form: bool },
 }
 
 impl ZsetSizer {
@@ -54,10 +54,8 @@ impl ZsetSizer {
             Part::Member(item) => self.member(model, item),
             Part::Count(claimed) => self.form = Form::Members { many: *claimed > count_max },
             Part::Packed { kind, len, .. } => {
-                // Member and score have at least two bytes each.
-                let stays = *len <= 7 + 4 * count_max.min(LEN_MAX);
                 let same_form = *kind == model.rules.packed;
-                self.form = Form::Packed { len: (*len).min(LEN_MAX), same_form, stays };
+                self.form = Form::Packed { len: (*len).min(LEN_MAX), same_form };
             }
             Part::Rows(rows) => self.count += rows,
             Part::Score(score) => self.score(model, *score),
@@ -87,12 +85,15 @@ impl ZsetSizer {
         }
     }
 
-    /// Whether the members of the blob at hand matter one by one.
-    pub(crate) fn wants_items(&self) -> bool {
-        !matches!(self.form, Form::Packed { same_form: true, stays: true, .. })
+    /// Whether the members of the blob at hand, which states so many members and scores,
+    /// matter one by one: not if it stays as it is.
+    pub(crate) fn wants_items(&self, model: &Model, stated: Option<u64>) -> bool {
+        let few = stated.is_some_and(|n| n / 2 <= model.config.zset_max_listpack_entries);
+        !few || !matches!(self.form, Form::Packed { same_form: true, .. })
     }
 
     /// Whether the blob is built again from its items.
+    #[inline]
     fn is_rebuilt(&self) -> bool {
         match self.form {
             Form::Members { many } => !many,
@@ -100,11 +101,9 @@ impl ZsetSizer {
         }
     }
 
+    #[inline]
     fn member(&mut self, model: &Model, item: &Str<'_>) {
         self.count += 1;
-        if matches!(self.form, Form::Packed { same_form: true, stays: true, .. }) {
-            return;
-        }
         let len = item.len.min(LEN_MAX);
         if self.is_rebuilt() {
             self.longest = self.longest.max(len);

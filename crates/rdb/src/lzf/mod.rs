@@ -75,8 +75,11 @@ pub(crate) fn too_long(len: u64) -> PackedError {
     PackedError::new(0, format!("compressed string announces {len} bytes and takes far more"))
 }
 
-/// Bytes copied at once, and free behind what is written so that they may be.
+/// Bytes of a literal copied at once, and free behind what is written so that they may be.
 const COPY_LEN: usize = 32;
+
+/// Bytes of a repetition copied at once: most are short.
+const STEP_LEN: usize = 8;
 
 /// Expands `bytes` to exactly `len` bytes, which lie in `out`.
 pub(crate) fn expand<'o>(
@@ -88,43 +91,56 @@ pub(crate) fn expand<'o>(
     if out.len() < len + COPY_LEN {
         out.resize(len + COPY_LEN, 0);
     }
-    let mut done = 0;
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let Some((token_len, token)) = token(rest) else {
-            return Err(cut(done as u64));
-        };
-        rest = rest.get(token_len..).unwrap_or_default();
-        match token {
-            Token::Literal(count) => {
-                if count > rest.len() {
-                    return Err(cut(done as u64));
-                }
-                if done + count > len {
-                    return Err(wrong_len(len as u64, (done + count) as u64));
-                }
-                let room = out.get_mut(done..).unwrap_or_default();
-                match (rest.first_chunk(), room.first_chunk_mut::<COPY_LEN>()) {
-                    (Some(literal), Some(room)) => *room = *literal,
-                    _ => match (rest.get(..count), room.get_mut(..count)) {
-                        (Some(literal), Some(room)) => room.copy_from_slice(literal),
-                        _ => return Err(cut(done as u64)),
-                    },
-                }
-                rest = rest.get(count..).unwrap_or_default();
-                done += count;
+    let (mut pos, mut done) = (0, 0);
+    while let Some(control) = bytes.get(pos) {
+        // Written out rather than by `token`, whose answer would pass through memory.
+        let (count, from) = match *control {
+            control @ 0..=0x1f => {
+                pos += 1;
+                (usize::from(control) + 1, None)
             }
-            Token::Repeat { len: count, back } => {
+            control => {
+                let [_, second, ..] = *bytes.get(pos..).unwrap_or_default() else {
+                    return Err(cut(done as u64));
+                };
+                let (count, low) = match control {
+                    0xe0..=0xff => {
+                        pos += 1;
+                        (usize::from(second) + 9, bytes.get(pos + 1).copied())
+                    }
+                    _ => (usize::from(control >> 5) + 2, Some(second)),
+                };
+                let Some(low) = low else { return Err(cut(done as u64)) };
+                pos += 2;
+                let back = back(control, low);
                 if back > done {
                     return Err(too_far(done as u64, back));
                 }
-                if done + count > len {
-                    return Err(wrong_len(len as u64, (done + count) as u64));
+                (count, Some(back))
+            }
+        };
+        if from.is_none() && count > bytes.len() - pos {
+            return Err(cut(done as u64));
+        }
+        if done + count > len {
+            return Err(wrong_len(len as u64, (done + count) as u64));
+        }
+        match from {
+            Some(back) => repeat(out, done, back, count),
+            None => {
+                let (literal, room) = (bytes.get(pos..), out.get_mut(done..));
+                let (literal, room) = (literal.unwrap_or_default(), room.unwrap_or_default());
+                match (literal.first_chunk::<COPY_LEN>(), room.first_chunk_mut::<COPY_LEN>()) {
+                    (Some(literal), Some(room)) => *room = *literal,
+                    _ => {
+                        let pairs = room.iter_mut().zip(literal).take(count);
+                        pairs.for_each(|(to, from)| *to = *from);
+                    }
                 }
-                repeat(out, done, back, count);
-                done += count;
+                pos += count;
             }
         }
+        done += count;
     }
     match out.get(..len) {
         Some(expanded) if done == len && len > 0 => Ok(expanded),
@@ -137,10 +153,12 @@ pub(crate) fn expand<'o>(
 #[inline]
 fn repeat(out: &mut [u8], done: usize, back: usize, count: usize) {
     let start = done - back;
-    if back >= COPY_LEN && done + count + COPY_LEN <= out.len() {
+    if back >= STEP_LEN && done + count + STEP_LEN <= out.len() {
         // In steps of one length, each of which copies what is there already.
-        for step in (0..count).step_by(COPY_LEN) {
-            out.copy_within(start + step..start + step + COPY_LEN, done + step);
+        let mut copied = 0;
+        while copied < count {
+            out.copy_within(start + copied..start + copied + STEP_LEN, done + copied);
+            copied += STEP_LEN;
         }
         return;
     }

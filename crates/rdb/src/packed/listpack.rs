@@ -26,8 +26,6 @@ use crate::source::{Fault, Source};
 const KIND: &str = "listpack";
 const HEADER_LEN: u64 = 6;
 const END: u8 = 0xff;
-/// Entry count that means "count them".
-const COUNT_UNKNOWN: u16 = u16::MAX;
 
 /// What the encoding of an entry says.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +88,14 @@ fn backlen_says(bytes: &[u8], entry_len: u64) -> bool {
     said == entry_len
 }
 
+/// How many entries the listpack says it has, if it says so.
+pub(crate) fn stated<S: Source>(source: &mut S) -> Result<Option<u64>, Fault> {
+    Ok(match *source.peek(6)? {
+        [_, _, _, _, n, m, ..] => super::stated(n, m),
+        _ => None,
+    })
+}
+
 /// Walks a listpack whose bytes are all that `source` has; answers the number of entries.
 ///
 /// # Errors
@@ -100,7 +106,6 @@ pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64
         return Err(header_cut(KIND, len).into());
     };
     let total = u64::from(u32::from_le_bytes([a, b, c, d]));
-    let stated = u16::from_le_bytes([n, m]);
     if total != len {
         return Err(wrong_total(KIND, total, len).into());
     }
@@ -141,10 +146,10 @@ pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64
         return Err(bytes_after_end(KIND, len - after, after).into());
     }
     source.skip(1)?;
-    if stated != COUNT_UNKNOWN && u64::from(stated) != index {
-        return Err(wrong_count(KIND, u64::from(stated), index).into());
+    match super::stated(n, m) {
+        Some(stated) if stated != index => Err(wrong_count(KIND, stated, index).into()),
+        _ => Ok(index),
     }
-    Ok(index)
 }
 
 /// Decodes an entry of the common forms that is right and followed by a right back length of

@@ -59,6 +59,14 @@ pub(crate) trait Each: FnMut(Item<'_>) -> Result<(), &'static str> {}
 
 impl<F: FnMut(Item<'_>) -> Result<(), &'static str>> Each for F {}
 
+/// The number of entries as a header says it in two bytes, of which the greatest means
+/// "count them".
+#[inline]
+fn stated(low: u8, high: u8) -> Option<u64> {
+    let count = u16::from_le_bytes([low, high]);
+    (count != u16::MAX).then_some(u64::from(count))
+}
+
 #[cold]
 pub(crate) fn header_cut(kind: &str, len: u64) -> PackedError {
     PackedError::new(0, format!("{kind} of {len} bytes is shorter than its own header"))

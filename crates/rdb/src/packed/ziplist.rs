@@ -25,7 +25,6 @@ use crate::source::{Fault, Source};
 const KIND: &str = "ziplist";
 const HEADER_LEN: u64 = 10;
 const END: u8 = 0xff;
-const COUNT_UNKNOWN: u16 = u16::MAX;
 
 /// What the encoding of an entry says.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +65,14 @@ fn head(bytes: &[u8]) -> Option<Head> {
     }
 }
 
+/// How many entries the ziplist says it has, if it says so.
+pub(crate) fn stated<S: Source>(source: &mut S) -> Result<Option<u64>, Fault> {
+    Ok(match *source.peek(10)? {
+        [_, _, _, _, _, _, _, _, n, m, ..] => super::stated(n, m),
+        _ => None,
+    })
+}
+
 /// Walks a ziplist whose bytes are all that `source` has; answers the number of entries.
 ///
 /// # Errors
@@ -77,7 +84,6 @@ pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64
     };
     let total = u64::from(u32::from_le_bytes([a, b, c, d]));
     let tail_at = u64::from(u32::from_le_bytes([e, f, g, h]));
-    let stated = u16::from_le_bytes([n, m]);
     if total != len {
         return Err(wrong_total(KIND, total, len).into());
     }
@@ -105,10 +111,10 @@ pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64
     if tail_at != last_at {
         return Err(wrong_tail(tail_at, last_at).into());
     }
-    if stated != COUNT_UNKNOWN && u64::from(stated) != index {
-        return Err(wrong_count(KIND, u64::from(stated), index).into());
+    match super::stated(n, m) {
+        Some(stated) if stated != index => Err(wrong_count(KIND, stated, index).into()),
+        _ => Ok(index),
     }
-    Ok(index)
 }
 
 /// Hands out the entry that begins `bytes`; answers its whole length.

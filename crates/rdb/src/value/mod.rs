@@ -115,7 +115,6 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     /// Reads one blob that is the whole value.
     fn blob(&mut self, kind: Packed, columns: Columns) -> Result<(), Error> {
         let at = self.input.at();
-        self.workspace.unique.clear();
         let Workspace { scratch, unique, templates } = &mut *self.workspace;
         let mut items = Items::new(self.visitor, kind, columns, unique, templates);
         self.input.blob(scratch, &mut items)?;
@@ -180,9 +179,9 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 
     /// Reads how many rows (elements, members, fields) follow one by one.
     fn row_count(&mut self) -> Result<u64, Error> {
-        self.workspace.unique.clear();
         let at = self.input.at();
         let count = self.input.value_count()?;
+        self.workspace.unique.begin(count);
         self.refuse_empty(at, count);
         self.visitor.part(Part::Count(count));
         Ok(count)

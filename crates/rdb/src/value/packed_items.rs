@@ -89,9 +89,7 @@ impl<'v, V: Visit> Items<'v, V> {
         match (self.columns, self.column) {
             (Columns::Element, _) => self.push(|| Part::Member(item.to_str())),
             (Columns::Member, _) | (Columns::MemberScore, 0) => {
-                if !self.unique.insert_item(item) {
-                    return Err("this member stands in the blob before");
-                }
+                member(self.unique, item)?;
                 self.push(|| Part::Member(item.to_str()));
             }
             (Columns::MemberScore, _) => {
@@ -99,9 +97,7 @@ impl<'v, V: Visit> Items<'v, V> {
                 self.push(|| Part::ScoreText(item.to_str()));
             }
             (Columns::FieldValue | Columns::FieldValueExpire, 0) => {
-                if !self.unique.insert_item(item) {
-                    return Err("this field stands in the blob before");
-                }
+                field(self.unique, item)?;
                 self.push(|| Part::Field(item.to_str()));
             }
             (Columns::FieldValue, _) | (Columns::FieldValueExpire, 1) => {
@@ -122,6 +118,38 @@ impl<'v, V: Visit> Items<'v, V> {
             self.row_count += 1;
         }
         Ok(())
+    }
+
+    /// Walks a listpack whose items nobody wants: of a value nothing matters but its end.
+    fn unwanted<S: Source>(&mut self, source: &mut S) -> Result<u64, Fault> {
+        let unique = &mut *self.unique;
+        let mut is_first = false;
+        let mut is_first = || {
+            is_first = !is_first;
+            is_first
+        };
+        let count = match self.columns {
+            Columns::Element => listpack::walk(source, |_| Ok(()))?,
+            Columns::Member => listpack::walk(source, |item| member(unique, item))?,
+            Columns::MemberScore => listpack::walk(source, |item| {
+                if is_first() { member(unique, item) } else { check_score(item) }
+            })?,
+            Columns::FieldValue => {
+                listpack::walk(
+                    source,
+                    |item| {
+                        if is_first() { field(unique, item) } else { Ok(()) }
+                    },
+                )?
+            }
+            Columns::FieldValueExpire | Columns::Template => {
+                return listpack::walk(source, |item| self.item(item));
+            }
+        };
+        let width = self.columns.width();
+        self.row_count += count / u64::from(width);
+        self.column = u8::try_from(count % u64::from(width)).unwrap_or_default();
+        Ok(count)
     }
 
     #[inline]
@@ -176,6 +204,18 @@ impl<'v, V: Visit> Items<'v, V> {
     }
 }
 
+/// Refuses a member that stands twice.
+#[inline]
+fn member(unique: &mut Unique, item: Item<'_>) -> Result<(), &'static str> {
+    if unique.insert_item(item) { Ok(()) } else { Err("this member stands in the blob before") }
+}
+
+/// Refuses a field that stands twice.
+#[inline]
+fn field(unique: &mut Unique, item: Item<'_>) -> Result<(), &'static str> {
+    if unique.insert_item(item) { Ok(()) } else { Err("this field stands in the blob before") }
+}
+
 /// Refuses a score that no sorted set can have.
 #[inline]
 fn check_score(score: Item<'_>) -> Result<(), &'static str> {
@@ -197,18 +237,25 @@ fn is_nan(text: &[u8]) -> bool {
 impl<V: Visit> Walk for Items<'_, V> {
     fn begin(&mut self, len: u64, compressed_len: Option<u64>) {
         self.visitor.part(Part::Packed { kind: self.kind, len, compressed_len });
-        self.is_wanted = self.visitor.wants_items();
     }
 
     fn walk<S: Source>(&mut self, source: &mut S) -> Result<(), Fault> {
         let rows_before = self.row_count;
+        let stated = match self.kind {
+            Packed::Listpack => listpack::stated(source)?,
+            Packed::Ziplist => ziplist::stated(source)?,
+            Packed::Zipmap | Packed::Intset => None,
+        };
+        self.is_wanted = self.visitor.wants_items(stated);
+        if self.columns != Columns::Element {
+            // An entry has at least two bytes, in a zipmap a pair three. A blob of others than
+            // it states is damaged in any case.
+            let width = u64::from(self.columns.width());
+            let rows_max = source.left() / (width + 1);
+            self.unique.begin(stated.map_or(rows_max, |entries| rows_max.min(entries / width)));
+        }
         let (kind, entry_count) = match self.kind {
-            // Elements of a list may be alike, so that nothing of them matters but their number.
-            Packed::Listpack if self.columns == Columns::Element && !self.is_wanted => {
-                let count = listpack::walk(source, |_| Ok(()))?;
-                self.row_count += count;
-                ("listpack", count)
-            }
+            Packed::Listpack if !self.is_wanted => ("listpack", self.unwanted(source)?),
             Packed::Listpack => ("listpack", listpack::walk(source, |item| self.item(item))?),
             Packed::Ziplist => ("ziplist", ziplist::walk(source, |item| self.item(item))?),
             Packed::Zipmap => ("zipmap", zipmap::walk(source, |item| self.item(item))?),

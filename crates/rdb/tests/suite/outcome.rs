@@ -135,7 +135,7 @@ impl Visit for Digest {
             _ => {}
         }
     }
-    fn wants_items(&self) -> bool {
+    fn wants_items(&self, _: Option<u64>) -> bool {
         self.wants_items
     }
 }
