@@ -49,7 +49,9 @@ pub struct Source {
 
 /// What a source was found to hold, and when.
 #[derive(Debug, Clone, Default)]
-pub struct Seen(Arc<Mutex<Option<(Instant, Vec<Found>)>>>);
+pub struct Seen(Arc<Mutex<Option<Look>>>);
+
+type Look = (Instant, Vec<Found>);
 
 /// A file in a source.
 #[derive(Debug, Clone)]

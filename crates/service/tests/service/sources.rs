@@ -1,6 +1,7 @@
 //! Backups in sources: folders and object stores whose names follow a pattern.
 
 use std::fs;
+use std::sync::atomic::Ordering;
 
 use offkey_service::{Permission, Seen, Source};
 use offkey_testkit::{RdbFile, Rng, value};
@@ -148,6 +149,7 @@ fn objects_are_listed_and_analysed_through_faults_and_refused_once_changed() {
 
     // Every part of another content: the list says one thing, the store gives another.
     peer.set(|_| Fault::Changed);
+    service.clock_ms.fetch_add(1000, Ordering::Relaxed);
     let task = service.ended(&service.create(&id).task_id()).body;
     assert_eq!(task["status"], "failed", "{task}");
     let error = task["error_msg"].as_str().unwrap();
