@@ -95,14 +95,6 @@ impl Peer {
         assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
     }
 
-    /// Deletes an object.
-    pub(crate) fn delete(&self, path: &str) {
-        let head =
-            format!("DELETE {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
-        let answer = ask(self.moto_port, head.as_bytes()).unwrap();
-        assert!(answer.starts_with(b"HTTP/1.1 204"), "{}", String::from_utf8_lossy(&answer));
-    }
-
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

@@ -92,7 +92,8 @@ fn read(folder: &Path, name: String, pieces: Receiver<Bytes>) -> Result<Arrived,
     let local = |error: io::Error| Refused::Local(format!("{}: {error}", folder.display()));
     let mut builder = tempfile::Builder::new();
     let file = builder.prefix(".offkey-").suffix(".part").tempfile_in(folder).map_err(local)?;
-    let tee = Tee(Arc::new(Mutex::new(Pieces { pieces, now: Bytes::new(), file, len: 0 })));
+    let tee =
+        Tee(Arc::new(Mutex::new(Pieces { pieces, now: Bytes::new(), file: Some(file), len: 0 })));
     let unwritable = Arc::new(AtomicBool::new(false));
     let pipe = Pipe { name, tee: tee.clone(), unwritable: Arc::clone(&unwritable) };
     let ends =
@@ -108,10 +109,12 @@ fn read(folder: &Path, name: String, pieces: Receiver<Bytes>) -> Result<Arrived,
     }
     // What follows the end of a compressed file is part of the file all the same.
     io::copy(&mut tee.clone(), &mut io::sink()).map_err(local)?;
-    let Ok(pieces) = Arc::try_unwrap(tee.0) else {
-        return Err(Refused::Local("still being read".to_owned()));
+    // The thread that read ahead may still be about to end.
+    let (file, len) = {
+        let mut pieces = tee.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (pieces.file.take(), pieces.len)
     };
-    let Pieces { file, len, .. } = pieces.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let file = file.ok_or_else(|| Refused::Local("its file is gone".to_owned()))?;
     file.as_file().sync_all().map_err(local)?;
     Ok(Arrived { file, len, key_count: input.num, damaged_count: input.damaged_num })
 }
@@ -159,7 +162,8 @@ struct Tee(Arc<Mutex<Pieces>>);
 struct Pieces {
     pieces: Receiver<Bytes>,
     now: Bytes,
-    file: NamedTempFile,
+    /// Until all is there.
+    file: Option<NamedTempFile>,
     len: u64,
 }
 
@@ -169,7 +173,9 @@ impl Read for Tee {
             &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while now.is_empty() {
             let Some(piece) = pieces.blocking_recv() else { return Ok(0) };
-            file.write_all(&piece)?;
+            if let Some(file) = file {
+                file.write_all(&piece)?;
+            }
             *len += u64::try_from(piece.len()).unwrap_or(u64::MAX);
             *now = piece;
         }
