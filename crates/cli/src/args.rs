@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     Serve(ServeArgs),
     CheckConfig(CheckConfigArgs),
+    Backups(BackupsArgs),
     Worker(WorkerArgs),
     /// Analyses one backup for the service
     #[command(hide = true)]
@@ -168,6 +169,20 @@ pub(crate) struct CheckConfigArgs {
     /// Configuration, as offkey.example.toml explains it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+/// Tells of the backups that a configuration leads to.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BackupsArgs {
+    #[command(subcommand)]
+    pub(crate) command: BackupsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupsCommand {
+    /// Lists every file in the folders of nodes and in the sources: of which node and time it
+    /// is by its name, or why it is no backup
+    List(CheckConfigArgs),
 }
 
 /// Runs tasks of a service whose database is PostgreSQL, until Ctrl-C or SIGTERM.

@@ -3,6 +3,7 @@
 
 mod analyze;
 mod args;
+mod backups;
 mod config;
 mod credential;
 mod demo;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Serve(args) => serve::run(&args.config),
         Command::CheckConfig(args) => config::check(&args.config),
+        Command::Backups(args) => backups::run(&args),
         Command::Worker(args) => serve::work(&args.config),
         Command::Child => serve::child(),
         Command::Credential(args) => credential::run(&args, now_ms),

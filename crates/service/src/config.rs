@@ -11,6 +11,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::auth::Keyring;
+use crate::backups::Source;
 use crate::ids;
 use crate::live::Live;
 use crate::secret::Secret;
@@ -126,6 +127,8 @@ pub struct Limits {
     pub write_seconds: NonZeroU32,
     /// Requests of one access key, on average; as many may come at once.
     pub requests_per_second: NonZeroU32,
+    /// Longest backup in MB that can be uploaded; 0 for none at all.
+    pub upload_mb: u32,
 }
 
 /// A project, the tenant of the API.
@@ -192,6 +195,9 @@ pub struct Instance {
     pub tags: BTreeMap<String, String>,
     /// How new backups are taken of its nodes; none can be where it is not set.
     pub live: Option<Live>,
+    /// Where else its backups lie.
+    #[serde(default)]
+    pub sources: Vec<Source>,
     /// Its nodes.
     pub nodes: Vec<Node>,
 }
@@ -256,6 +262,9 @@ impl Config {
             }
             for live in config.instances.iter_mut().filter_map(|instance| instance.live.as_mut()) {
                 live.within(folder);
+            }
+            for source in config.instances.iter_mut().flat_map(|instance| &mut instance.sources) {
+                source.within(folder);
             }
             for node in config.instances.iter_mut().flat_map(|instance| &mut instance.nodes) {
                 node.backups = folder.join(&node.backups);
@@ -331,6 +340,11 @@ impl Config {
             if instance.nodes.is_empty() {
                 return Err(format!("instance has no node: {}", instance.id));
             }
+            for source in &instance.sources {
+                source.check().map_err(|error| {
+                    format!("source {} of instance {}: {error}", source.url, instance.id)
+                })?;
+            }
             if let Some(live) = &instance.live {
                 live.check()
                     .map_err(|error| format!("live of instance {}: {error}", instance.id))?;
@@ -361,6 +375,7 @@ impl Default for Limits {
             body_seconds: limit(60),
             write_seconds: limit(60),
             requests_per_second: limit(500),
+            upload_mb: 65_536,
         }
     }
 }
@@ -562,6 +577,7 @@ mod tests {
                 max_memory_mb: 0,
                 created_at: String::new(),
                 tags: BTreeMap::new(),
+                sources: vec![],
                 nodes: vec![],
             };
             assert_eq!(instance.supports_key_analysis(), supported, "{engine} {version}");

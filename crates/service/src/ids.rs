@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use crate::backups;
+
 /// Whether `text` is what a project id looks like.
 pub(crate) fn is_project_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -11,6 +13,15 @@ pub(crate) fn is_project_id(text: &str) -> bool {
 pub(crate) fn is_node_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// Whether `text` can be the name of a backup's file that a client chooses.
+pub(crate) fn is_backup_name(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && !text.starts_with(['.', '-'])
+        && !text.starts_with("temp-")
+        && backups::without_end(text).is_some_and(|stem| !stem.is_empty())
 }
 
 /// Whether `text` can be an access key id.
@@ -27,6 +38,19 @@ pub(crate) fn uuid(text: &str) -> Option<Uuid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_backups_lead_nowhere_else() {
+        for name in ["a.rdb", "redis_fd00--1_6379_all_20260101000000.rdb.gz", "1.rdb.xz"] {
+            assert!(is_backup_name(name), "{name}");
+        }
+        for name in
+            ["", ".rdb", "a", "a.txt", "../a.rdb", "a/b.rdb", "-a.rdb", ".a.rdb", "temp-1.rdb"]
+        {
+            assert!(!is_backup_name(name), "{name}");
+        }
+        assert!(!is_backup_name(&format!("{}.rdb", "a".repeat(125))));
+    }
 
     #[test]
     fn uuid_takes_one_form_only() {

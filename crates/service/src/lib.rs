@@ -42,6 +42,8 @@ use tokio::time::timeout;
 pub use crate::auth::{
     CredentialError, CredentialStore, Keyring, Listed, NewCredential, Signer, Unsigned, token,
 };
+pub use crate::backups::{Seen, Source};
+pub use crate::check::Shown;
 pub use crate::config::{
     Config, ConfigError, Credential, Instance, Integers, Limits, LogFormat, Node, Permission,
     Project, Role, TlsConfig,

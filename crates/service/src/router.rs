@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::App;
@@ -13,6 +13,7 @@ use crate::api::audit::audit;
 use crate::api::key_analysis::{self, report};
 use crate::api::{
     self, background_tasks, backups, downloads, health, instances, operations, projects, tokens,
+    uploads,
 };
 use crate::auth::{self, Caller};
 use crate::config::Permission::{self, Admin, Analyse, Read};
@@ -54,6 +55,9 @@ macro_rules! task {
     };
 }
 
+/// Where backups are uploaded.
+pub(crate) const UPLOAD: &str = instance!("/nodes/{node_id}/backups/{file_name}");
+
 /// Every route that takes a signature or a token.
 const ROUTES: &[Route] = routes![
     "GET" "/v3/projects", Read, "KeystoneListProjects", get(projects::list);
@@ -64,6 +68,7 @@ const ROUTES: &[Route] = routes![
     "GET" instance!("/logical-nodes"), Read, "ShowNodesInformation", get(instances::logical_nodes);
     "GET" instance!("/backups"), Read, "ListBackupRecords", get(backups::list);
     "POST" instance!("/backups"), Analyse, "CopyInstance", post(backups::copy);
+    "PUT" UPLOAD, Analyse, "UploadBackupFile", put(uploads::put);
     // These two give away and destroy what the keys hold.
     "POST" instance!("/backups/{backup_id}/links"), Admin, "ListBackupFileLinks",
         post(backups::links);

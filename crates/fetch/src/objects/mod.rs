@@ -60,6 +60,8 @@ pub struct Object {
     url: UrlNow,
     client: Client,
     options: ObjectOptions,
+    /// The only content that is taken.
+    tag: Option<String>,
 }
 
 impl Object {
@@ -72,11 +74,17 @@ impl Object {
         // What stands behind the path may be a signature.
         let name = url.split(['?', '#']).next().unwrap_or_default().to_owned();
         let client = Client::new(&options, true)?;
-        Ok(Self { name, url: Arc::new(move || text.clone()), client, options })
+        Ok(Self { name, url: Arc::new(move || text.clone()), client, options, tag: None })
     }
 
     fn new(name: String, url: UrlNow, client: Client, options: ObjectOptions) -> Self {
-        Self { name, url, client, options }
+        Self { name, url, client, options, tag: None }
+    }
+
+    /// Refuses the object if its `ETag` is another one: for one that was listed.
+    #[must_use]
+    pub fn with_tag(self, tag: &str) -> Self {
+        Self { tag: Some(tag.to_owned()), ..self }
     }
 }
 
@@ -91,6 +99,7 @@ impl Open for Object {
             url: Arc::clone(&self.url),
             client: self.client.clone(),
             options: self.options,
+            tag: self.tag.clone(),
             stop: Arc::clone(stop),
         };
         Ok(source.open()?)

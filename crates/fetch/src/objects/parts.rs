@@ -31,6 +31,7 @@ pub(super) struct Source {
     pub(super) url: UrlNow,
     pub(super) client: Client,
     pub(super) options: ObjectOptions,
+    pub(super) tag: Option<String>,
     pub(super) stop: Arc<AtomicBool>,
 }
 
@@ -47,6 +48,14 @@ impl Source {
                     return Ok(Opened { reader: Box::new(reader), len });
                 }
                 Ok(Answer::Part { version, body }) => {
+                    let plain = |tag: &str| tag.trim_matches('"').to_owned();
+                    let found = version.tag.as_deref().map(plain);
+                    if let Some(wanted) = self.tag.as_deref().map(plain)
+                        && found.as_ref() != Some(&wanted)
+                    {
+                        let text = format!("{}: the object changed since it was listed", self.name);
+                        return Err(Error::new(ErrorKind::NotFound, text));
+                    }
                     let len = Some(version.len);
                     return Ok(Opened { reader: Box::new(Parts::new(self, version, body)), len });
                 }

@@ -1,6 +1,7 @@
 //! Backups of an instance: the list, a new one, deletion, and links to the files.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -17,7 +18,7 @@ use super::{Json, body, downloads, timestamp};
 use crate::App;
 use crate::auth::Caller;
 use crate::backups::record::{Kind, Record, State as RecordState, nodes_of_groups};
-use crate::backups::{self, Backup};
+use crate::backups::{self, Backup, Place};
 use crate::config::Instance;
 use crate::tasks::State as TaskState;
 
@@ -28,7 +29,7 @@ const EXPIRATION: std::ops::RangeInclusive<i64> = 300..=86_400;
 const LINKS_MAX: usize = 64;
 
 /// Longest remark of a backup, in characters.
-const REMARK_LEN_MAX: usize = 128;
+pub(super) const REMARK_LEN_MAX: usize = 128;
 
 /// `ListBackupRecords`: those that lie in folders, and those that are being taken or failed.
 pub(crate) async fn list(
@@ -129,6 +130,9 @@ pub(crate) async fn delete(
     if files.is_empty() && record.is_none() {
         return Err(ApiError::InvalidMember("backup_id"));
     }
+    if files.iter().any(|file| !matches!(file.place, Place::Folder(_))) {
+        return Err(ApiError::ForeignBackup);
+    }
     if is_in_use(&app, &instance, backup_id).await? {
         return Err(ApiError::BackupInUse);
     }
@@ -149,7 +153,8 @@ pub(crate) async fn delete(
 }
 
 fn remove(backup: &Backup) -> std::io::Result<()> {
-    match std::fs::remove_file(&backup.path) {
+    let Place::Folder(path) = &backup.place else { return Ok(()) };
+    match std::fs::remove_file(path) {
         // Somebody else was faster.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         result => result,
@@ -174,7 +179,15 @@ pub(crate) async fn links(
     }
     let expires = (app.clock)() / 1000 + seconds;
     let link = |backup: Backup| -> Result<Link, ApiError> {
-        let link = downloads::link(&app, &headers, &instance, &backup, expires)?;
+        let link = match &backup.place {
+            Place::Object(remote) => {
+                let valid_for = Duration::from_secs(seconds.unsigned_abs());
+                remote.link(valid_for).map_err(ApiError::internal)?
+            }
+            Place::Folder(_) | Place::Source(_) => {
+                downloads::link(&app, &headers, &instance, &backup, expires)?
+            }
+        };
         Ok(Link { file_name: backup.file_name, link })
     };
     let links = files.into_iter().take(LINKS_MAX).map(link).collect::<Result<_, _>>()?;

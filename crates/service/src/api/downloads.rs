@@ -25,7 +25,7 @@ use super::error::ApiError;
 use super::query::Query;
 use crate::App;
 use crate::auth::Target;
-use crate::backups::{self, Backup};
+use crate::backups::{self, Backup, Place};
 use crate::config::Instance;
 use crate::ids;
 
@@ -84,7 +84,10 @@ pub(crate) async fn download(
     });
     let found = found.await.map_err(ApiError::internal)?;
     let backup = found.ok_or(ApiError::UnknownPath)?;
-    let answered = ServeFile::new(&backup.path).oneshot(request).await;
+    let (Place::Folder(path) | Place::Source(path)) = &backup.place else {
+        return Err(ApiError::UnknownPath);
+    };
+    let answered = ServeFile::new(path).oneshot(request).await;
     let mut response = answered.map_err(ApiError::internal)?.map(Body::new);
     if response.status() == StatusCode::NOT_FOUND {
         return Err(ApiError::UnknownPath);

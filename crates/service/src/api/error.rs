@@ -43,6 +43,8 @@ pub(crate) enum ApiError {
     InvalidMember(&'static str),
     EmptyBody,
     MalformedBody,
+    /// A backup that is no sound RDB file, or whose name is taken; why.
+    BadUpload(String),
     /// The engine or its version.
     Unsupported,
     /// An analysis of the instance is waiting or running.
@@ -55,6 +57,8 @@ pub(crate) enum ApiError {
     NotRunning,
     /// A backup of the instance is being taken.
     Backuping,
+    /// The backup lies in a source, which is not written.
+    ForeignBackup,
     /// A waiting or running analysis reads the backup.
     BackupInUse,
     /// The link to a backup has run out, or was not made here.
@@ -79,6 +83,10 @@ impl ApiError {
             Self::InvalidMember(name) => {
                 let text = format!("Invalid {name} parameter in the request.");
                 return (StatusCode::BAD_REQUEST, "DCS.4063", text);
+            }
+            Self::BadUpload(reason) => {
+                let text = format!("The backup is refused: {reason}");
+                return (StatusCode::BAD_REQUEST, "DCS.4005", text);
             }
             Self::Ambiguous(reason) => {
                 return (StatusCode::BAD_REQUEST, "APIGW.0201", format!("Bad request: {reason}"));
@@ -157,7 +165,7 @@ impl ApiError {
                 (StatusCode::BAD_REQUEST, "DCS.4049", "The instance status is not running.")
             }
             Self::Backuping => (StatusCode::BAD_REQUEST, "DCS.4096", "the instance is backuping."),
-            Self::NoNewBackup | Self::BackupInUse => (
+            Self::NoNewBackup | Self::BackupInUse | Self::ForeignBackup => (
                 StatusCode::BAD_REQUEST,
                 "DCS.4026",
                 "This operation is not allowed when the DCS instance is in the current state.",

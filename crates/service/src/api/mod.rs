@@ -15,6 +15,7 @@ pub(crate) mod projects;
 mod query;
 mod scope;
 pub(crate) mod tokens;
+pub(crate) mod uploads;
 mod wire;
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::error::ApiError;
 use crate::App;
 use crate::auth::Caller;
-use crate::config::Instance;
+use crate::config::{Instance, Node};
 use crate::ids;
 
 /// A project that the caller may use.
@@ -33,6 +33,29 @@ pub(crate) struct InTask {
 pub(crate) struct InBackup {
     pub(crate) instance: Arc<Instance>,
     pub(crate) backup_id: Uuid,
+}
+
+/// A node of such an instance, and the name of a file that is to be a backup of it.
+#[derive(Debug)]
+pub(crate) struct InNode {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) node: Node,
+    pub(crate) file_name: String,
+}
+
+impl FromRequestParts<Arc<App>> for InNode {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let InInstance(instance) = InInstance::from_request_parts(parts, app).await?;
+        let id = path_param(parts, app, "node_id").await?;
+        let node = instance.node(&id).cloned().ok_or(ApiError::UnknownNode)?;
+        let file_name = path_param(parts, app, "file_name").await?;
+        if !ids::is_backup_name(&file_name) {
+            return Err(ApiError::InvalidQuery("file_name".to_owned()));
+        }
+        Ok(Self { instance, node, file_name })
+    }
 }
 
 impl FromRequestParts<Arc<App>> for InProject {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
@@ -28,7 +28,7 @@ use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 pub use self::credentials::{CredentialError, CredentialStore, Listed, NewCredential, token};
@@ -40,13 +40,14 @@ pub(crate) use self::link::LinkKey;
 use self::replay::Verdict;
 pub(crate) use self::replay::{ConnectionId, ReplayGuard};
 pub(crate) use self::session::{CONSOLE, SESSION_MS, begin, cookie};
-use self::signature::{Authorization, DATE, Signed, UNSIGNED_PAYLOAD};
+use self::signature::{Authorization, DATE, Hasher, Signed, UNSIGNED_PAYLOAD};
 pub(crate) use self::target::Target;
 pub(crate) use self::token::{TOKEN_MS, issue};
 use self::token::{Token, Validity};
 use crate::App;
 use crate::api::ApiError;
 use crate::config::{Limits, Permission};
+use crate::router::UPLOAD;
 use crate::secret::Secret;
 
 /// How far a request's date may be off.
@@ -60,6 +61,9 @@ const BODY_LEN_SMALL: usize = 64 * 1024;
 
 /// How many longer bodies are in memory at the same time.
 const LONG_BODIES_MAX: usize = 8;
+
+/// Uploads of backups at the same time.
+const UPLOADS_MAX: usize = 4;
 
 /// A caller whose signature or token is right.
 #[derive(Debug, Clone)]
@@ -87,12 +91,28 @@ enum Proof {
     },
 }
 
+/// The body of a signed request.
+enum Payload {
+    Read(Bytes),
+    /// The handler reads it, and compares it with the hash that was signed.
+    Promised(Body),
+}
+
+/// What a body that is read by the handler has to turn out to be: the hash was signed.
+#[derive(Clone)]
+pub(crate) struct Promised {
+    pub(crate) hasher: Hasher,
+    pub(crate) hash: String,
+}
+
 /// What keeps clients from using up the service.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     rate: RateLimiter<String, HashMapStateStore<String>, DefaultClock>,
     long_bodies: Semaphore,
-    body_time: Duration,
+    uploads: Arc<Semaphore>,
+    pub(crate) body_time: Duration,
+    pub(crate) upload_len_max: u64,
 }
 
 impl Caller {
@@ -161,6 +181,8 @@ impl Throttle {
         Self {
             rate: RateLimiter::hashmap(Quota::per_second(limits.requests_per_second)),
             long_bodies: Semaphore::new(LONG_BODIES_MAX),
+            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+            upload_len_max: u64::from(limits.upload_mb) << 20,
             body_time: Duration::from_secs(limits.body_seconds.get().into()),
         }
     }
@@ -168,6 +190,19 @@ impl Throttle {
     /// Counts a request of a known caller; strangers cannot use up its share.
     pub(crate) fn count(&self, known: &Known) -> Result<(), ApiError> {
         self.rate.check_key(&known.credential.ak).map_err(|_| ApiError::Throttled)
+    }
+
+    /// A place for an upload, as long as it is held.
+    pub(crate) fn upload(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| ApiError::Throttled)
+    }
+
+    /// Reads the body of a request, unless its handler does.
+    async fn take(&self, parts: &Parts, body: Body) -> Result<Body, ApiError> {
+        match is_streamed(parts) {
+            true => Ok(body),
+            false => Ok(self.read(&parts.headers, body, BODY_LEN_MAX).await?.into()),
+        }
     }
 
     /// Reads the body of a request, which may be `len_max` long.
@@ -207,7 +242,14 @@ async fn read_frames(mut body: Body, len_max: usize) -> Result<Bytes, ApiError> 
     Ok(read.into())
 }
 
-/// The layer: verifies a request and leaves a [`Caller`] and the [`Target`].
+/// Whether the handler reads the body itself, as it comes.
+fn is_streamed(parts: &Parts) -> bool {
+    let route = parts.extensions.get::<MatchedPath>();
+    parts.method == Method::PUT && route.is_some_and(|route| route.as_str() == UPLOAD)
+}
+
+/// The layer: verifies a request and leaves a [`Caller`] and the [`Target`], and of a signed
+/// body that the handler reads what is [`Promised`].
 pub(crate) async fn authenticate(
     State(app): State<Arc<App>>,
     ConnectInfo(connection): ConnectInfo<ConnectionId>,
@@ -217,21 +259,22 @@ pub(crate) async fn authenticate(
     let (mut parts, body) = request.into_parts();
     let target = Target::parse(parts.uri.path(), parts.uri.query())
         .ok_or_else(|| ApiError::NotAuthentic("path or query is ambiguous".into()))?;
-    let has = |name| parts.headers.contains_key(name);
-    let (known, proof, body) = match (has("authorization"), has("x-auth-token")) {
-        (true, false) => by_signature(&app, connection, &parts, &target, body).await?,
-        (false, true) => by_token(&app, &parts.headers, body).await?,
-        (false, false) => by_session(&app, &parts.headers, body).await?,
+    let is_signed = parts.headers.contains_key("authorization");
+    let has_token = parts.headers.contains_key("x-auth-token");
+    let (known, proof, body) = match (is_signed, has_token) {
+        (true, false) => by_signature(&app, connection, &mut parts, &target, body).await?,
+        (false, true) => by_token(&app, &parts, body).await?,
+        (false, false) => by_session(&app, &parts, body).await?,
         (true, true) => return Err(ApiError::NotAuthentic("signature and token".into())),
     };
     app.throttle.count(&known)?;
-    let project_header = match has("x-project-id") {
+    let project_header = match parts.headers.contains_key("x-project-id") {
         true => Some(single(&parts.headers, "x-project-id")?.to_owned()),
         false => None,
     };
     parts.extensions.insert(Caller { known, proof, project_header });
     parts.extensions.insert(target);
-    Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
+    Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
 /// The layer of one route: callers without the permission get no further.
@@ -281,10 +324,10 @@ pub(crate) fn is_same(one: &Secret, other: &Secret) -> bool {
 async fn by_signature(
     app: &App,
     connection: ConnectionId,
-    parts: &Parts,
+    parts: &mut Parts,
     target: &Target,
     body: Body,
-) -> Result<(Arc<Known>, Proof, Bytes), ApiError> {
+) -> Result<(Arc<Known>, Proof, Body), ApiError> {
     let value = single(&parts.headers, "authorization")?;
     let authorization = Authorization::parse(value)
         .ok_or_else(|| ApiError::NotAuthentic("malformed Authorization header".into()))?;
@@ -297,37 +340,49 @@ async fn by_signature(
     }
     // The body of a stranger is not read.
     let known = usable(app, authorization.access, &parts.headers).await?;
-    let body = app.throttle.read(&parts.headers, body, BODY_LEN_MAX).await?;
     let sk = &known.credential.sk;
-    if !is_genuine(&authorization, sk, &parts.method, target, &parts.headers, &body)? {
+    let payload = match is_streamed(parts) {
+        true => Payload::Promised(body),
+        false => Payload::Read(app.throttle.read(&parts.headers, body, BODY_LEN_MAX).await?),
+    };
+    if !is_genuine(&authorization, sk, &parts.method, target, &parts.headers, &payload)? {
         return Err(ApiError::NotAuthentic("verify aksk signature fail".into()));
     }
+    let algorithm = authorization.algorithm;
     let proof = Proof::Signature { bytes: authorization.signature, connection, dated_at_ms };
+    let body = match payload {
+        Payload::Read(bytes) => bytes.into(),
+        Payload::Promised(body) => {
+            let hash = single(&parts.headers, algorithm.content_header())?.to_owned();
+            parts.extensions.insert(Promised { hasher: algorithm.hasher(), hash });
+            body
+        }
+    };
     Ok((known, proof, body))
 }
 
 async fn by_token(
     app: &App,
-    headers: &HeaderMap,
+    parts: &Parts,
     body: Body,
-) -> Result<(Arc<Known>, Proof, Bytes), ApiError> {
-    let mut values = headers.get_all("x-auth-token").iter();
+) -> Result<(Arc<Known>, Proof, Body), ApiError> {
+    let mut values = parts.headers.get_all("x-auth-token").iter();
     let (Some(token), None) = (values.next(), values.next()) else {
         return Err(ApiError::InvalidToken);
     };
     let token = token.to_str().map_err(|_| ApiError::InvalidToken)?;
     let (known, project_id, _) = holder(app, token).await?;
-    let body = app.throttle.read(headers, body, BODY_LEN_MAX).await?;
+    let body = app.throttle.take(parts, body).await?;
     Ok((known, Proof::Token { project_id }, body))
 }
 
 async fn by_session(
     app: &App,
-    headers: &HeaderMap,
+    parts: &Parts,
     body: Body,
-) -> Result<(Arc<Known>, Proof, Bytes), ApiError> {
-    let (known, project_id, _) = signed_in(app, headers).await?;
-    let body = app.throttle.read(headers, body, BODY_LEN_MAX).await?;
+) -> Result<(Arc<Known>, Proof, Body), ApiError> {
+    let (known, project_id, _) = signed_in(app, &parts.headers).await?;
+    let body = app.throttle.take(parts, body).await?;
     Ok((known, Proof::Session { project_id }, body))
 }
 
@@ -371,7 +426,7 @@ fn is_genuine(
     method: &Method,
     target: &Target,
     headers: &HeaderMap,
-    body: &[u8],
+    payload: &Payload,
 ) -> Result<bool, ApiError> {
     let algorithm = authorization.algorithm;
     if !authorization.signed_headers.contains(&DATE) {
@@ -383,14 +438,23 @@ fn is_genuine(
         .map(|name| Ok((*name, single(headers, name)?)))
         .collect::<Result<Vec<_>, ApiError>>()?;
     let date = single(headers, DATE)?;
-    let body_hash = algorithm.hash(body);
     let content_hash = match headers.contains_key(algorithm.content_header()) {
         true => Some(single(headers, algorithm.content_header())?),
         false => None,
     };
+    let body_hash = match (payload, content_hash) {
+        (Payload::Read(body), _) => algorithm.hash(body),
+        (Payload::Promised(_), Some(hash)) if hash != UNSIGNED_PAYLOAD => hash.to_owned(),
+        (Payload::Promised(_), _) => {
+            let header = algorithm.content_header();
+            let why = format!("an upload that is signed says the hash of its body in {header}");
+            return Err(ApiError::NotAuthentic(why));
+        }
+    };
+    let is_empty = matches!(payload, Payload::Read(body) if body.is_empty());
     let mut payload_hashes = vec![body_hash.as_str()];
     match content_hash {
-        Some(UNSIGNED_PAYLOAD) if !body.is_empty() => {
+        Some(UNSIGNED_PAYLOAD) if !is_empty => {
             return Err(ApiError::NotAuthentic("the body of the request is not signed".into()));
         }
         // Without a body Go signs these words, and Python the hash of nothing.

@@ -30,6 +30,13 @@ pub(crate) enum Algorithm {
     Sm3,
 }
 
+/// A hash of bytes that are still coming.
+#[derive(Clone)]
+pub(crate) enum Hasher {
+    Sha256(Sha256),
+    Sm3(Sm3),
+}
+
 /// The parts of an `Authorization` header.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Authorization<'a> {
@@ -75,6 +82,14 @@ impl Algorithm {
         }
     }
 
+    /// Hashes what comes one piece after another.
+    pub(crate) fn hasher(self) -> Hasher {
+        match self {
+            Self::Sha256 => Hasher::Sha256(Sha256::new()),
+            Self::Sm3 => Hasher::Sm3(Sm3::new()),
+        }
+    }
+
     /// The signature of `signed` at `date`, and the header value that carries it.
     pub(crate) fn sign(self, ak: &str, sk: &Secret, date: &str, signed: &Signed<'_>) -> String {
         let text = self.string_to_sign(date, signed);
@@ -103,6 +118,23 @@ impl Algorithm {
 
     fn string_to_sign(self, date: &str, signed: &Signed<'_>) -> String {
         format!("{}\n{date}\n{}", self.name(), self.hash(signed.canonical().as_bytes()))
+    }
+}
+
+impl Hasher {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Sm3(hasher) => hasher.update(bytes),
+        }
+    }
+
+    /// The hash in lower-case hexadecimal.
+    pub(crate) fn finish(self) -> String {
+        match self {
+            Self::Sha256(hasher) => hex(&hasher.finalize()),
+            Self::Sm3(hasher) => hex(&hasher.finalize()),
+        }
     }
 }
 

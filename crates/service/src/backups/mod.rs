@@ -1,21 +1,29 @@
-//! Backups: the `.rdb` files in a node's folder, and how new ones come there.
+//! Backups: the `.rdb` files in a node's folder, compressed or not, and how new ones come there.
 //!
 //! A file whose name has the form `redis_<ip>_<port>_<slots>_<time>.rdb` belongs to the backup
 //! that was taken at that time, with those of the same time of other nodes; any other file is
 //! a backup of its own.
 
+pub(crate) mod arrival;
+mod pattern;
 pub(crate) mod record;
 mod schedule;
+mod source;
 mod taker;
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, UNIX_EPOCH};
 
 use uuid::Uuid;
 
+pub(crate) use self::pattern::Pattern;
 pub(crate) use self::schedule::Schedule;
+pub(crate) use self::source::Remote;
+pub use self::source::{Seen, Source};
 pub(crate) use self::taker::Taker;
 use crate::config::{Instance, Node};
 use crate::store::Store;
@@ -34,26 +42,47 @@ pub(crate) struct Backup {
     pub(crate) id: Uuid,
     pub(crate) node_id: String,
     pub(crate) file_name: String,
-    pub(crate) path: PathBuf,
+    pub(crate) place: Place,
     pub(crate) len: u64,
     /// When the file was last written, in milliseconds since 1970.
     pub(crate) written_at_ms: i64,
 }
 
+/// Where a backup lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A file in the folder of its node.
+    Folder(PathBuf),
+    /// A file in a source, which is not written.
+    Source(PathBuf),
+    /// An object in a source.
+    Object(Arc<Remote>),
+}
+
 /// Lists the backups of `node`, the newest first.
 ///
-/// Reads the folder, so call it where blocking is allowed.
+/// Reads folders and asks object stores, so call it where blocking is allowed.
 ///
 /// # Errors
 /// The folder cannot be read.
 pub(crate) fn list(instance: &Instance, node: &Node) -> std::io::Result<Vec<Backup>> {
+    let mut backups = in_folder(instance, node)?;
+    for source in &instance.sources {
+        backups.extend(source.backups(instance).into_iter().filter(|b| b.node_id == node.id));
+    }
+    backups.sort_by(|a, b| {
+        b.written_at_ms.cmp(&a.written_at_ms).then_with(|| a.file_name.cmp(&b.file_name))
+    });
+    Ok(backups)
+}
+
+/// The backups in the folder of `node`.
+pub(crate) fn in_folder(instance: &Instance, node: &Node) -> std::io::Result<Vec<Backup>> {
     let mut backups = Vec::new();
     for entry in std::fs::read_dir(&node.backups)? {
         let path = entry?.path();
         let Some(name) = path.file_name() else { continue };
-        // Redis writes temp-<pid>.rdb and renames it when it is whole.
-        let name_bytes = name.as_bytes();
-        if !name_bytes.ends_with(b".rdb") || name_bytes.starts_with(b"temp-") {
+        if !is_backup(name.as_bytes()) {
             continue;
         }
         // A file may vanish between the listing and here.
@@ -61,11 +90,7 @@ pub(crate) fn list(instance: &Instance, node: &Node) -> std::io::Result<Vec<Back
         if !metadata.is_file() {
             continue;
         }
-        let time = name.to_str().and_then(record::time_of_name);
-        let id = match time {
-            Some(time) => record::id_of_time(instance.id, time),
-            None => Uuid::new_v5(&instance.id, &[node.id.as_bytes(), b"/", name_bytes].concat()),
-        };
+        let id = id_of_file(instance, node, name);
         let age = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         backups.push(Backup {
             id,
@@ -73,13 +98,32 @@ pub(crate) fn list(instance: &Instance, node: &Node) -> std::io::Result<Vec<Back
             file_name: name.to_string_lossy().into_owned(),
             len: metadata.len(),
             written_at_ms: i64::try_from(age.as_millis()).unwrap_or(i64::MAX),
-            path,
+            place: Place::Folder(path),
         });
     }
-    backups.sort_by(|a, b| {
-        b.written_at_ms.cmp(&a.written_at_ms).then_with(|| a.file_name.cmp(&b.file_name))
-    });
     Ok(backups)
+}
+
+/// Endings of backups, compressed or not.
+const ENDS: [&str; 5] = [".rdb", ".rdb.gz", ".rdb.zst", ".rdb.lz4", ".rdb.xz"];
+
+/// The name without its ending, if it is one of a backup.
+pub(crate) fn without_end(name: &str) -> Option<&str> {
+    ENDS.iter().find_map(|end| name.strip_suffix(end))
+}
+
+/// Whether a file in a node's folder is a backup by its name.
+fn is_backup(name: &[u8]) -> bool {
+    // Redis writes temp-<pid>.rdb and renames it when it is whole.
+    ENDS.iter().any(|end| name.ends_with(end.as_bytes())) && !name.starts_with(b"temp-")
+}
+
+/// The id of the backup that a file in a node's folder is, or belongs to.
+pub(crate) fn id_of_file(instance: &Instance, node: &Node, name: &OsStr) -> Uuid {
+    match name.to_str().and_then(record::time_of_name) {
+        Some(time) => record::id_of_time(instance.id, time),
+        None => Uuid::new_v5(&instance.id, &[node.id.as_bytes(), b"/", name.as_bytes()].concat()),
+    }
 }
 
 /// Backups of all nodes, the newest first; a folder that cannot be read has none.

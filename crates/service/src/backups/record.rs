@@ -76,6 +76,22 @@ impl Record {
             error: None,
         }
     }
+
+    /// A backup that came as one file of `node`; its id is that of the file.
+    pub(crate) fn uploaded(
+        instance: &Instance,
+        node: &Node,
+        file_name: String,
+        remark: String,
+        now_ms: i64,
+    ) -> Self {
+        Self {
+            id: super::id_of_file(instance, node, file_name.as_ref()),
+            state: State::Succeed,
+            files: vec![File { node_id: node.id.clone(), file_name }],
+            ..Self::new(instance, &[], Kind::Manual, remark, now_ms)
+        }
+    }
 }
 
 /// One node of each group, as the instance wants them.
@@ -103,7 +119,7 @@ pub(crate) fn id_of_time(instance_id: Uuid, time: &str) -> Uuid {
 
 /// The time in a name of the form `redis_<ip>_<port>_<slots>_<time>.rdb`.
 pub(crate) fn time_of_name(name: &str) -> Option<&str> {
-    let rest = name.strip_prefix("redis_")?.strip_suffix(".rdb")?;
+    let rest = super::without_end(name.strip_prefix("redis_")?)?;
     let mut parts = rest.rsplitn(4, '_');
     let (time, slots, port, ip) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -164,6 +180,7 @@ mod tests {
         for (name, time) in [
             ("redis_10.0.0.1_6379_0-5460_20260101000000.rdb", Some("20260101000000")),
             ("redis_fd00--1_6379_all_20260101000000123.rdb", Some("20260101000000123")),
+            ("redis_10.0.0.1_6379_all_20260101000000.rdb.zst", Some("20260101000000")),
             ("redis_10.0.0.1_6379_all_2026.rdb", None),
             ("redis_10.0.0.1_x_all_20260101000000.rdb", None),
             ("redis__1_all_20260101000000.rdb", None),

@@ -49,6 +49,30 @@ impl Store {
         .await
     }
 
+    /// Notes a backup that is there already; of one that is known the remark.
+    pub(crate) async fn note_backup(&self, record: &Record) -> Result<(), StoreError> {
+        self.within(async {
+            sqlx::query(concat!(
+                "INSERT INTO backups (id, project_id, instance_id, remark, kind, state, files, ",
+                "created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, 'succeed', $6, ",
+                now_ms!(),
+                ", ",
+                now_ms!(),
+                ") ON CONFLICT (id) DO UPDATE SET remark = $4 WHERE backups.state = 'succeed'"
+            ))
+            .bind(record.id.to_string())
+            .bind(&record.project_id)
+            .bind(record.instance_id.to_string())
+            .bind(&record.remark)
+            .bind(record.kind.name())
+            .bind(serde_json::to_string(&record.files)?)
+            .execute(&self.pool)
+            .await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// The backups of an instance, the newest first.
     pub(crate) async fn backups(&self, instance_id: Uuid) -> Result<Vec<Record>, StoreError> {
         self.within(async {

@@ -4,13 +4,14 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use offkey_analysis::partial::Partial;
-use offkey_analysis::{Cancelled, DamagedKey, InputInfo, Options, Progress, analyze};
+use offkey_analysis::{Cancelled, DamagedKey, Input, InputInfo, Options, Progress, analyze};
 use serde::{Deserialize, Serialize};
 
 use super::Step;
+use crate::backups::Remote;
 use crate::settings::AnalysisConfig;
 
 /// What is to be done.
@@ -28,10 +29,18 @@ pub(super) struct Job {
 /// A backup to read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct JobInput {
-    /// Path, in bytes as it may be no text.
-    pub(super) path: Vec<u8>,
+    pub(super) place: JobPlace,
     /// What the report calls it.
     pub(super) name: String,
+}
+
+/// Where a backup is to be read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum JobPlace {
+    /// Path, in bytes as it may be no text.
+    File(Vec<u8>),
+    /// Read in ranges, never stored.
+    Object(Remote),
 }
 
 /// How it ended.
@@ -83,8 +92,11 @@ pub(super) fn perform(
 }
 
 fn whole(job: &Job, options: &Options, progress: &dyn Progress) -> Result<Done, Cancelled> {
-    let paths: Vec<PathBuf> = job.inputs.iter().map(JobInput::path).collect();
-    let mut report = analyze(&paths, options, progress)?;
+    let inputs = match job.inputs.iter().map(JobInput::input).collect::<Result<Vec<_>, _>>() {
+        Ok(inputs) => inputs,
+        Err(error) => return Ok(Done::nothing(error, false)),
+    };
+    let mut report = analyze(&inputs, options, progress)?;
     for input in &job.inputs {
         input.rename(&mut report.inputs, &mut report.damaged);
     }
@@ -100,13 +112,17 @@ fn one(
     let Some(input) = job.inputs.first() else {
         return Ok(Done::nothing("part without a backup".to_owned(), false));
     };
+    let from = match input.input() {
+        Ok(from) => from,
+        Err(error) => return Ok(Done::nothing(error, false)),
+    };
     let mut partial = match job.step {
         Step::Recount => match next(blobs, options) {
-            Ok(merged) => Partial::recount(&merged, input.path(), options, progress)?,
+            Ok(merged) => Partial::recount(&merged, from, options, progress)?,
             Err(error) => return Ok(Done::nothing(error, false)),
         },
         Step::Whole | Step::Count | Step::Join | Step::Report => {
-            Partial::count(input.path(), options, progress)?
+            Partial::count(from, options, progress)?
         }
     };
     let (inputs, damaged) = partial.named();
@@ -168,13 +184,16 @@ impl End {
 }
 
 impl JobInput {
-    fn path(&self) -> PathBuf {
-        OsString::from_vec(self.path.clone()).into()
+    fn input(&self) -> Result<Input, String> {
+        Ok(match &self.place {
+            JobPlace::File(path) => Input::Path(OsString::from_vec(path.clone()).into()),
+            JobPlace::Object(remote) => Input::Open(Arc::new(remote.object()?)),
+        })
     }
 
     /// Gives the input its name for clients, to whom the folders of this machine mean nothing.
     fn rename(&self, inputs: &mut [InputInfo], damaged: &mut [DamagedKey]) {
-        let path = self.path().to_string_lossy().into_owned();
+        let Ok(path) = self.input().map(|input| input.name()) else { return };
         for input in inputs.iter_mut().filter(|input| input.file == path) {
             for line in input.error.iter_mut().chain(&mut input.warnings) {
                 *line = line.replace(&path, &self.name);

@@ -11,9 +11,9 @@ use tokio::time::{interval_at, sleep};
 use tracing::Instrument as _;
 
 use super::child::{Earlier, Ended, Watch, run};
-use super::job::{Done, EndKind, Job, JobInput};
+use super::job::{Done, EndKind, Job, JobInput, JobPlace};
 use super::{Claim, Engine, Outcome, Part, Progress, Step};
-use crate::backups::{self, Backup};
+use crate::backups::{self, Backup, Place};
 use crate::store::{DEATHS_MAX, News, Next};
 
 /// How often a worker says that it is alive, shows progress and looks whether it still has its
@@ -237,8 +237,13 @@ async fn prepare(
     watch.bytes_total.store(backups.iter().map(|backup| backup.len).sum(), Ordering::Relaxed);
     let inputs = backups
         .into_iter()
-        .map(|Backup { node_id, file_name, path, .. }| JobInput {
-            path: path.as_os_str().as_bytes().to_vec(),
+        .map(|Backup { node_id, file_name, place, .. }| JobInput {
+            place: match place {
+                Place::Folder(path) | Place::Source(path) => {
+                    JobPlace::File(path.as_os_str().as_bytes().to_vec())
+                }
+                Place::Object(remote) => JobPlace::Object(remote.as_ref().clone()),
+            },
             name: if count == 1 { file_name } else { format!("{node_id}/{file_name}") },
         })
         .collect();

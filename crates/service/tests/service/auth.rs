@@ -461,7 +461,13 @@ fn ids_of_another_project_answer_like_unknown_ones() {
 }
 
 fn fill(route: &str, project: &str, instance: &str, task: &str) -> String {
-    let values = [("{project_id}", project), ("{instance_id}", instance), ("{task_id}", task)];
+    let values = [
+        ("{project_id}", project),
+        ("{instance_id}", instance),
+        ("{task_id}", task),
+        ("{node_id}", NODE),
+        ("{file_name}", "new.rdb"),
+    ];
     values.iter().fold(route.to_owned(), |target, (name, value)| target.replace(name, value))
 }
 

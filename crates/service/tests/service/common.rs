@@ -13,6 +13,7 @@ use offkey_service::{
     Permission, Project, Role, Running, Secret, Signer, TaskLimits, Unsigned,
 };
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -58,7 +59,7 @@ pub(crate) struct Request {
 }
 
 /// An open connection to the service.
-pub(crate) struct Connection(BufReader<TcpStream>);
+pub(crate) struct Connection(pub(crate) BufReader<TcpStream>);
 
 impl Service {
     /// Starts one whose node has the backups that `fill` writes into its folder.
@@ -124,12 +125,19 @@ impl Service {
         body: &[u8],
     ) -> Request {
         let host = self.host();
-        let headers =
-            [("content-type", "application/json"), ("user-agent", "huaweicloud-usdk-python/3.0")];
+        let mut headers = vec![
+            ("content-type", "application/json"),
+            ("user-agent", "huaweicloud-usdk-python/3.0"),
+        ];
+        let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+        if method == "PUT" {
+            // What is read as it comes is signed by its hash.
+            headers.push(("x-sdk-content-sha256", &hash));
+        }
         let unsigned = Unsigned { method, host: &host, target, headers: &headers, body };
         let signature = signer.headers(&unsigned, now_ms).unwrap();
         let mut all = vec![("host".to_owned(), host.clone())];
-        all.extend(headers.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        all.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         all.extend(signature);
         Request {
             method: method.to_owned(),
@@ -203,7 +211,7 @@ impl Answer {
 
 impl Request {
     /// What goes before the body.
-    fn head(&self) -> Vec<u8> {
+    pub(crate) fn head(&self) -> Vec<u8> {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         for (name, value) in &self.headers {
             text += &format!("{name}: {value}\r\n");
@@ -235,7 +243,7 @@ impl Connection {
         self.0.lines().map(Result::unwrap)
     }
 
-    fn read(&mut self) -> Answer {
+    pub(crate) fn read(&mut self) -> Answer {
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
         let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("{line:?}")).parse().unwrap();
@@ -304,6 +312,7 @@ fn config(folder: &Path) -> Config {
         max_memory_mb: 2048,
         created_at: "2026-01-01T00:00:00.000Z".to_owned(),
         tags: BTreeMap::new(),
+        sources: Vec::new(),
         nodes,
     };
     let credential = |signer: Signer, project: &str| Credential {

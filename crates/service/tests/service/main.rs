@@ -15,6 +15,11 @@ mod integers;
 mod live;
 mod malformed;
 mod operations;
+#[path = "../../../fetch/tests/objects/peer.rs"]
+#[expect(dead_code, reason = "of its faults a few are enough here")]
+mod peer;
+mod sources;
 mod tasks;
 mod tls;
 mod tokens;
+mod uploads;

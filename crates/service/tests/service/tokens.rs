@@ -131,7 +131,9 @@ fn every_route_asks_for_its_role() {
                 .replace("{project_id}", PROJECT)
                 .replace("{instance_id}", INSTANCE)
                 .replace("{backup_id}", INSTANCE)
-                .replace("{task_id}", INSTANCE);
+                .replace("{task_id}", INSTANCE)
+                .replace("{node_id}", crate::common::NODE)
+                .replace("{file_name}", "new.rdb");
             let answer = service.call(method, &target, "{}");
             let refused = answer.code() == (403, "DCS.2003");
             assert_eq!(refused, role < needs, "{method} {path} as {role:?}: {answer:?}");

@@ -112,7 +112,7 @@ fn describe(
             members.insert("description".to_owned(), format!("Role: {}.", needs.name()).into());
         }
         if let Some(body) = operation.body {
-            let content = json!({"application/json": {"schema": body(read)}});
+            let content = json!({operation.media: {"schema": body(read)}});
             members.insert(
                 "requestBody".to_owned(),
                 json!({"required": operation.needs_body, "content": content}),
@@ -126,6 +126,11 @@ fn describe(
 fn id(name: &str) -> Value {
     match name {
         "project_id" => json!({"type": "string", "pattern": "^[0-9a-f]{32}$"}),
+        "node_id" => json!({"type": "string", "pattern": "^[0-9A-Za-z_-]{1,64}$"}),
+        "file_name" => json!({
+            "type": "string", "maxLength": 128,
+            "pattern": r"^[0-9A-Za-z_][0-9A-Za-z._-]*\.rdb(\.(gz|zst|lz4|xz))?$",
+        }),
         _ => json!({"type": "string", "format": "uuid"}),
     }
 }

@@ -8,7 +8,7 @@ use crate::api::tokens;
 use crate::api::wire::{
     BackgroundTaskList, BackupList, CopyRequest, CreateRequest, GroupList, InstanceDetail,
     InstanceList, LinkList, LinksRequest, NodeList, ProjectList, TaskChange, TaskDetail, TaskId,
-    TaskList, TaskNodes,
+    TaskList, TaskNodes, Uploaded,
 };
 
 /// One operation, apart from its route.
@@ -17,6 +17,8 @@ pub(super) struct Operation {
     pub(super) summary: &'static str,
     pub(super) query: &'static [Parameter],
     pub(super) body: Option<fn(&mut SchemaGenerator) -> Schema>,
+    /// Its content type.
+    pub(super) media: &'static str,
     pub(super) needs_body: bool,
     pub(super) answer: Answer,
 }
@@ -40,7 +42,8 @@ pub(super) enum Answer {
 
 impl Operation {
     const fn reading(name: &'static str, summary: &'static str, answer: Answer) -> Self {
-        Self { name, summary, query: &[], body: None, needs_body: false, answer }
+        let media = "application/json";
+        Self { name, summary, query: &[], body: None, media, needs_body: false, answer }
     }
 
     const fn with_query(self, query: &'static [Parameter]) -> Self {
@@ -81,6 +84,10 @@ fn flag() -> Value {
     json!({"type": "string", "enum": ["true", "false"], "default": "false"})
 }
 
+fn remark() -> Value {
+    json!({"type": "string", "maxLength": 128})
+}
+
 fn text() -> Value {
     json!({"type": "string"})
 }
@@ -105,6 +112,11 @@ const fn json<T: schemars::JsonSchema>() -> Answer {
 /// An object of which the document says no more.
 fn object(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({"type": "object"})
+}
+
+/// Bytes of a file.
+fn bytes(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({"type": "string", "format": "binary"})
 }
 
 /// An event, whose data is JSON in a string.
@@ -165,6 +177,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
         json::<LinkList>(),
     )
     .with_body(reference::<LinksRequest>),
+    Operation {
+        media: "application/octet-stream",
+        ..Operation::reading(
+            "UploadBackupFile",
+            "Takes a backup that the request brings.",
+            json::<Uploaded>(),
+        )
+        .with_query(&[parameter("remark", remark)])
+        .with_body(bytes)
+    },
     Operation::reading("DeleteBackupFile", "Deletes a backup and its file.", Answer::Nothing),
     Operation::reading(
         "ListBackgroundTask",

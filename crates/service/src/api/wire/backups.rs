@@ -17,6 +17,17 @@ pub(crate) struct BackupId {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Uploaded {
+    pub(crate) backup_id: Uuid,
+    /// Bytes of the file.
+    pub(crate) size: u64,
+    /// Keys in it.
+    pub(crate) num: u64,
+    /// Further ones whose values are damaged.
+    pub(crate) damaged_num: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct BackupRecord {
     pub(crate) backup_id: Uuid,
     pub(crate) backup_name: String,
