@@ -1,5 +1,5 @@
 //! The forms of reports and lists of keys tell the same, and a mask leaves no name in any.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::fs;
 use std::path::Path;
