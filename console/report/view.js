@@ -2,6 +2,7 @@
 
 import { elementUnit, histogram, spanChart } from "./charts.js";
 import { h } from "./dom.js";
+import { instancesSection } from "./fleet.js";
 import { count, percent, size, sizeNode } from "./format.js";
 import { keysSection } from "./keys.js";
 import { t } from "./language.js";
@@ -22,6 +23,9 @@ export function reportView(report, state) {
     ? [
         section("map", t("prefix_map"), t("prefix_map_is"),
           report.prefix_tree?.length > 0 ? treemap(report, part("map")) : nothing("no_tree")),
+        report.instances
+          ? section("instances", t("instances"), t("instances_are"), instancesSection(report))
+          : null,
         section("keys", t("largest_keys"), null, keysSection(report, part("keys"))),
         section("prefixes", t("leading_prefixes"), null, prefixesSection(report, part("prefixes"))),
         section("expiry", t("expiry"), t("expiry_is"), expirySection(report)),

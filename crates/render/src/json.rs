@@ -1,6 +1,7 @@
 //! The report as JSON, its names escaped for terminals and web pages too.
 
 use offkey_analysis::Report;
+use serde::Serialize;
 
 use crate::name::is_unsafe;
 
@@ -9,10 +10,15 @@ use crate::name::is_unsafe;
 /// # Errors
 /// None that is known of: every report can be written.
 pub fn json(report: &Report, indented: bool) -> serde_json::Result<Vec<u8>> {
+    escaped(report, indented)
+}
+
+/// Writes anything as a line, or indented, of JSON.
+pub(super) fn escaped(value: &impl Serialize, indented: bool) -> serde_json::Result<Vec<u8>> {
     let json = if indented {
-        serde_json::to_string_pretty(report)?
+        serde_json::to_string_pretty(value)?
     } else {
-        serde_json::to_string(report)?
+        serde_json::to_string(value)?
     };
     let mut text = Vec::with_capacity(json.len() + 1);
     // What needs an escape stands only in strings, except the newlines between.
