@@ -7,7 +7,6 @@ Run by scripts/sdk-python, which builds offkey and installs the SDK:
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -65,9 +64,7 @@ class PythonSdk(unittest.TestCase):
         command = [OFFKEY, "demo", "--json", "--port", "0", "--data-dir", cls.folder.name]
         cls.spare = os.path.join(cls.folder.name, "spare.rdb")
         shutil.copy(SAMPLE, cls.spare)
-        cls.of_curl = os.path.join(cls.folder.name, "curl.rdb")
-        shutil.copy(SAMPLE, cls.of_curl)
-        for backup in (SAMPLE, cls.cut, cls.many, cls.spare, cls.of_curl):
+        for backup in (SAMPLE, cls.cut, cls.many, cls.spare):
             command += ["--backup", backup]
         cls.demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         contract = json.loads(cls.demo.stdout.readline())
@@ -75,7 +72,7 @@ class PythonSdk(unittest.TestCase):
         cls.instance_id = contract["instance_id"]
         cls.node_id = contract["nodes"][0]["node_id"]
         backups = contract["nodes"][0]["backups"]
-        cls.sample_id, cls.cut_id, cls.many_id, cls.spare_id, cls.curl_id = backups
+        cls.sample_id, cls.cut_id, cls.many_id, cls.spare_id = backups
         cls.client = cls.client_of(contract["ak"], contract["sk"], contract["project_id"])
 
     @classmethod
@@ -252,37 +249,6 @@ class PythonSdk(unittest.TestCase):
         self.assertNotIn(self.spare_id, ids)
         request = DeleteBackupFileRequest(instance_id=self.instance_id, backup_id=UNKNOWN)
         self.refused((400, "DCS.4063"), self.client.delete_backup_file, request)
-
-    def test_lines_with_curl_in_the_documentation_work(self):
-        with open(os.path.join(REPOSITORY, "docs", "API.md"), encoding="utf-8") as file:
-            blocks = re.findall(r"^```sh\n(.*?)^```$", file.read(), re.MULTILINE | re.DOTALL)
-        self.assertGreaterEqual(len(blocks), 4)
-        contract = self.contract
-        ended = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
-            capture_output=True,
-            env={
-                **os.environ,
-                "ENDPOINT": contract["endpoint"],
-                "AK": contract["ak"],
-                "SK": contract["sk"],
-                "PROJECT": contract["project_id"],
-                "INSTANCE": self.instance_id,
-                "NODE": self.node_id,
-                "BACKUP": self.curl_id,
-            },
-        )
-        self.assertEqual((ended.returncode, ended.stderr), (0, b""), ended.stdout)
-        for part in (
-            b'"projects":',
-            b'"instance_num":1',
-            b'"group_count":1',
-            b'"task_count":',
-            b'"status":"success"',
-            b"section,type,db,key,",
-            b"REDIS00",
-        ):
-            self.assertIn(part, ended.stdout)
 
     def test_new_backup_is_refused_while_none_can_be_taken(self):
         request = CopyInstanceRequest(
