@@ -15,11 +15,8 @@ pub fn json(report: &Report, indented: bool) -> serde_json::Result<Vec<u8>> {
 
 /// Writes anything as a line, or indented, of JSON.
 pub(super) fn escaped(value: &impl Serialize, indented: bool) -> serde_json::Result<Vec<u8>> {
-    let json = if indented {
-        serde_json::to_string_pretty(value)?
-    } else {
-        serde_json::to_string(value)?
-    };
+    let json =
+        if indented { serde_json::to_string_pretty(value)? } else { serde_json::to_string(value)? };
     let mut text = Vec::with_capacity(json.len() + 1);
     // What needs an escape stands only in strings, except the newlines between.
     for char in json.chars() {
