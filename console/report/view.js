@@ -23,9 +23,6 @@ export function reportView(report, state) {
     ? [
         section("map", t("prefix_map"), t("prefix_map_is"),
           report.prefix_tree?.length > 0 ? treemap(report, part("map")) : nothing("no_tree")),
-        report.instances
-          ? section("instances", t("instances"), t("instances_are"), instancesSection(report))
-          : null,
         section("keys", t("largest_keys"), null, keysSection(report, part("keys"))),
         section("prefixes", t("leading_prefixes"), null, prefixesSection(report, part("prefixes"))),
         section("expiry", t("expiry"), t("expiry_is"), expirySection(report)),
@@ -34,8 +31,11 @@ export function reportView(report, state) {
         section("databases", t("databases"), null, databasesSection(report)),
       ]
     : [];
+  const fleet = report.instances
+    ? section("instances", t("instances"), t("instances_are"), instancesSection(report))
+    : null;
   const source = section("source", t("source"), null, sourceSection(report));
-  const shown = [...sections, source].filter(Boolean);
+  const shown = [fleet, ...sections, source].filter(Boolean);
   return h("div", { class: "report" },
     navigation(shown, report),
     verdict(report),
