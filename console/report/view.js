@@ -2,6 +2,7 @@
 
 import { elementUnit, histogram, spanChart } from "./charts.js";
 import { h } from "./dom.js";
+import { instancesSection } from "./fleet.js";
 import { count, percent, size, sizeNode } from "./format.js";
 import { keysSection } from "./keys.js";
 import { t } from "./language.js";
@@ -30,8 +31,11 @@ export function reportView(report, state) {
         section("databases", t("databases"), null, databasesSection(report)),
       ]
     : [];
+  const fleet = report.instances
+    ? section("instances", t("instances"), t("instances_are"), instancesSection(report))
+    : null;
   const source = section("source", t("source"), null, sourceSection(report));
-  const shown = [...sections, source].filter(Boolean);
+  const shown = [fleet, ...sections, source].filter(Boolean);
   return h("div", { class: "report" },
     navigation(shown, report),
     verdict(report),

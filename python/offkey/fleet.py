@@ -24,8 +24,6 @@ def main(arguments=None):
     parser = _parser()
     args = parser.parse_args(arguments)
     args.output = args.output or ["-"]
-    if args.by and all(_is_html(output, args.format) for output in args.output):
-        parser.error("--by adds to the JSON: add -o FILE.json")
     from pyspark.sql import SparkSession
 
     from offkey import spark as engine
@@ -88,7 +86,7 @@ def _add(total, file):
 
 def _text(report, instances, is_html):
     if is_html:
-        return report.to_html()
+        return report.to_html(instances=instances)
     if instances is None:
         return report.to_json()
     return json.dumps({**report.to_dict(), "instances": instances}) + "\n"

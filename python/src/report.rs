@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use offkey_analysis::Cancelled;
+use offkey_render::Instance;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -30,9 +31,16 @@ impl Report {
         String::from_utf8(json).map_err(failed)
     }
 
-    /// The report as one page of HTML that needs no other file.
-    fn to_html(&self, py: Python<'_>) -> PyResult<String> {
-        let html = py.detach(|| offkey_render::html(&self.0)).map_err(failed)?;
+    /// The report as one page of HTML that needs no other file. It shows ``instances`` too,
+    /// as ``offkey.fleet.by_instance`` gives them.
+    #[pyo3(signature = (*, instances = None))]
+    fn to_html(&self, py: Python<'_>, instances: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+        let instances = instances.map(|instances| of_python(py, instances)).transpose()?;
+        let html = py.detach(|| match &instances {
+            Some(instances) => offkey_render::html_by_instance(&self.0, instances),
+            None => offkey_render::html(&self.0),
+        });
+        let html = html.map_err(failed)?;
         String::from_utf8(html).map_err(failed)
     }
 
@@ -91,6 +99,12 @@ impl Report {
     fn failed_inputs(&self) -> impl Iterator<Item = Failure> {
         self.0.inputs.iter().filter_map(|input| Failure::of(input, &self.0.damaged))
     }
+}
+
+fn of_python(py: Python<'_>, instances: &Bound<'_, PyAny>) -> PyResult<Vec<Instance>> {
+    let json: String = py.import("json")?.call_method1("dumps", (instances,))?.extract()?;
+    let instances = serde_json::from_str(&json);
+    instances.map_err(|e| PyValueError::new_err(format!("no list of instances: {e}")))
 }
 
 /// Whether what is wrong with a file is an exception.

@@ -17,7 +17,7 @@ from conftest import analyze, workload
 import offkey
 from offkey.spark import report
 
-KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "canary-secret"}
+KEYS = {"OBS_ACCESS_KEY_ID": "key", "OBS_SECRET_ACCESS_KEY": "canary-secret", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "canary-secret"}
 
 
 class Faulty(http.server.BaseHTTPRequestHandler):
@@ -132,6 +132,29 @@ def test_objects_are_read_through_faults(store):
     with pytest.raises(offkey.Error, match="s3://backups/day/none.rdb") as raised:
         offkey.analyze("s3://backups/day/none.rdb", **place)
     assert "canary-secret" not in str(raised.value)
+
+
+def test_obs_and_plain_urls_are_read_through_faults(store):
+    files, endpoint = store
+    before = Faulty.faults
+    place = {"endpoint": endpoint, "path_style": True}
+    found = offkey.analyze("obs://backups/day/", **place).to_dict()
+    assert all(each["file"].startswith("obs://backups/day/") for each in found["inputs"])
+    assert without_names(found) == without_names(analyze(files))
+    assert Faulty.faults > before + 3
+    with pytest.raises(ValueError, match="obs:// needs a region or an endpoint"):
+        offkey.analyze("obs://backups/day/node00.rdb")
+
+    before = Faulty.faults
+    urls = [f"{endpoint}/backups/day/node{number:02}.rdb" for number in range(len(files))]
+    # What is behind the question mark may be a signature: it is sent, but not shown.
+    found = offkey.analyze([*urls[:-1], urls[-1] + "?x-id=GetObject"])
+    assert without_names(found.to_dict()) == without_names(analyze(files))
+    rows = pyarrow.table(offkey.keys(urls[3], columns=["bytes"]))
+    assert sum(rows["bytes"].to_pylist()) == offkey.analyze(files[3]).total_bytes
+    assert Faulty.faults > before + 3
+    with pytest.raises(offkey.Error, match="none.rdb"):
+        offkey.analyze(f"{endpoint}/backups/day/none.rdb")
 
 
 def test_a_fleet_in_an_object_store(store):

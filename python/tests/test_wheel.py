@@ -1,6 +1,7 @@
 """Reports, keys and partials equal the command line's; other libraries read the streams."""
 
 import base64
+import json
 import os
 import pathlib
 import pickle
@@ -15,6 +16,7 @@ import pytest
 from conftest import analyze, keys, workload
 
 import offkey
+from offkey.fleet import by_instance
 
 
 def named(key):
@@ -47,6 +49,19 @@ def test_report_is_an_object(mixed):
     assert pickle.loads(pickle.dumps(report)) == report
     assert report.to_html().startswith("<!doctype html>")
     assert report.to_json().count("\n") == 1 < report.to_json(indent=True).count("\n")
+
+
+def test_page_shows_instances(mixed):
+    report = offkey.analyze([mixed, mixed])
+    instances = by_instance(report.to_dict(), r"(?P<instance>mix)ed(?P<node>.)rdb")
+    page = report.to_html(instances=instances)
+    data = page.split('id="report">')[1].split("</script>")[0]
+    assert json.loads(data) == {**report.to_dict(), "instances": instances}
+    [one] = instances
+    assert (one["instance"], one["files"], one["nodes"][0]["node"]) == ("mix", 2, ".")
+    assert one["bytes"] == report.total_bytes
+    with pytest.raises(ValueError, match="no list of instances"):
+        report.to_html(instances=[{"instance": 1}])
 
 
 def test_keys_are_the_command_lines(real_files, mixed):
@@ -113,7 +128,10 @@ def test_other_libraries_read_the_stream(mixed):
     assert (table.num_rows, sum(table["bytes"].to_pylist())) == expected
     frame = polars.DataFrame(stream)
     assert (frame.height, frame["bytes"].sum()) == expected
-    frame = pandas.DataFrame.from_arrow(stream)
+    if hasattr(pandas.DataFrame, "from_arrow"):
+        frame = pandas.DataFrame.from_arrow(stream)
+    else:  # pandas before 3, the last for Python 3.9.
+        frame = pyarrow.table(stream).to_pandas()
     assert (len(frame), int(frame["bytes"].sum())) == expected
     assert duckdb.sql("SELECT count(*), sum(bytes)::BIGINT FROM stream").fetchall() == [expected]
     reader = pyarrow.RecordBatchReader.from_stream(stream)

@@ -249,6 +249,33 @@ class Browser(unittest.TestCase):
         self.shot(page, "report-map")
         self.assertEqual(data["total_num"], 2881)
 
+    def test_instances_of_a_fleet(self):
+        address, data = self.report("fleet.html", SAMPLE, LRU)
+        path = address.removeprefix("file://")
+        sample, other = ({"files": 1, "incomplete": bad, "damaged_num": 0, "num": file["num"],
+                          "bytes": file["bytes"]} for file, bad in zip(data["inputs"], (0, 1)))
+        # The wheel's offkey.fleet writes them; the page is the same.
+        instances = [{"instance": "dcs-<b>shop", **sample, "nodes": [{"node": "node-1", **sample}]},
+                     {"instance": None, **other, "nodes": []}]
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        told = json.dumps(instances).replace("<", "\\u003c").replace(">", "\\u003e")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace('id="report">{', f'id="report">{{"instances":{told},', 1))
+        page = self.page()
+        page.goto(address)
+        rows = page.locator("#instances tbody tr")
+        expect(rows).to_have_count(3)
+        expect(rows.nth(0)).to_contain_text("dcs-<b>shop")
+        expect(rows.nth(0)).to_contain_text(f"{sample['num']:,}")
+        expect(rows.nth(1)).to_contain_text("node-1")
+        expect(rows.nth(2)).to_contain_text("no instance in the name")
+        expect(rows.nth(2)).to_contain_text("1 not whole")
+        expect(page.locator("nav.sections a[href='#instances']")).to_have_text("Instances")
+        page.evaluate("document.getElementById('instances').scrollIntoView()")
+        self.shot(page, "report-instances")
+        self.assert_accessible(page, "instances")
+
     def test_report_in_the_dark_in_chinese_on_a_phone_and_on_paper(self):
         address, _ = self.report("looks.html", SAMPLE)
         page = self.page(scheme="dark", locale="zh-CN")

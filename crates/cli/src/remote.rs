@@ -1,16 +1,14 @@
 //! Inputs that are no files: live servers, objects, URLs.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, bail};
 use clap::Args as ClapArgs;
-use offkey_analysis::{Input, InputInfo, Open, Opened};
+use offkey_analysis::{Input, InputInfo, Open as _};
 use offkey_fetch::{
-    Access, Address, Bucket, Found, Gate, LiveNode, Networks, Object, ObjectOptions, ObjectUrl,
-    Preference, RedisUrl, Secret, Store, Taking, Tls, Topology, discover,
+    Access, Address, Found, Gate, LiveNode, Networks, ObjectUrl, Places, Preference, RedisUrl,
+    Secret, Taking, Tls, Topology, discover, unusable,
 };
 
 /// Servers of one run that are read at the same time; of each host one.
@@ -78,7 +76,7 @@ pub(crate) struct RemoteArgs {
     store: StoreArgs,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Object stores, s3://bucket/key or obs://bucket/key")]
 struct StoreArgs {
     /// URL of the store [default: AWS for s3, Huawei Cloud for obs]
@@ -121,7 +119,7 @@ impl RemoteArgs {
                     self.servers(text, password, env, &gate, &mut inputs)?;
                 }
                 Some(text) if ObjectUrl::is_one(text) => {
-                    self.store.objects(text, env, &mut inputs)?;
+                    inputs.all.extend(self.store.places(env).inputs(text)?);
                 }
                 _ => inputs.all.push(file.clone().into()),
             }
@@ -258,85 +256,9 @@ impl Inputs {
 }
 
 impl StoreArgs {
-    fn objects(&self, text: &str, env: Environment, inputs: &mut Inputs) -> anyhow::Result<()> {
-        let options = ObjectOptions::default();
-        let (obs, name, key) = match text.parse()? {
-            ObjectUrl::Http(url) => {
-                let object = Object::at_url(&url, options)?;
-                inputs.all.push(Input::Open(Arc::new(object)));
-                return Ok(());
-            }
-            ObjectUrl::Object { obs, bucket, key } => (obs, bucket, key),
-        };
-        let bucket = Bucket::new(&name, obs, &self.store(obs, env)?, options)?;
-        if !key.ends_with('/') {
-            inputs.all.push(Input::Open(Arc::new(bucket.object(&key))));
-            return Ok(());
-        }
-        match bucket.list(&key) {
-            Ok(listed) => {
-                let ends = [".rdb", ".rdb.gz", ".rdb.zst", ".rdb.lz4", ".rdb.xz"];
-                let listed = listed.iter().filter(|o| ends.iter().any(|end| o.key.ends_with(end)));
-                let before = inputs.all.len();
-                let open = |key: &str| Input::Open(Arc::new(bucket.object(key)));
-                inputs.all.extend(listed.map(|object| open(&object.key)));
-                if inputs.all.len() == before {
-                    inputs.all.push(unusable(text, &"no .rdb file lies there"));
-                }
-            }
-            Err(error) => inputs.all.push(unusable(text, &error)),
-        }
-        Ok(())
-    }
-
-    fn store(&self, obs: bool, env: Environment) -> anyhow::Result<Store> {
-        let names = match obs {
-            true => ["OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN"],
-            false => ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
-        };
-        let [key, secret, token] = names.map(env);
-        let region = self.region.clone();
-        let endpoint = match (&self.endpoint, &region, obs) {
-            (Some(endpoint), _, _) => endpoint.clone(),
-            (None, Some(region), true) => format!("https://obs.{region}.myhuaweicloud.com"),
-            (None, None, true) => bail!("obs:// needs --region or --endpoint"),
-            (None, region, false) => {
-                let region = region.as_deref().unwrap_or("us-east-1");
-                format!("https://s3.{region}.amazonaws.com")
-            }
-        };
-        Ok(Store {
-            endpoint,
-            region: region.unwrap_or_else(|| "us-east-1".to_owned()),
-            path_style: self.path_style,
-            keys: key.zip(secret.map(Secret::new)),
-            token: token.map(Secret::new),
-        })
-    }
-}
-
-/// An input that is known to be unusable, told as any other that cannot be read.
-#[derive(Debug)]
-struct Unusable {
-    name: String,
-    error: String,
-}
-
-fn unusable(name: &str, error: &dyn std::fmt::Display) -> Input {
-    Input::Open(Arc::new(Unusable { name: name.to_owned(), error: error.to_string() }))
-}
-
-impl Open for Unusable {
-    fn name(&self) -> String {
-        self.name.clone()
-    }
-
-    fn open(&self, _: &Arc<AtomicBool>) -> io::Result<Opened> {
-        Err(io::Error::other(self.error.clone()))
-    }
-
-    fn can_open_again(&self) -> bool {
-        true
+    fn places(&self, env: Environment) -> Places {
+        let Self { endpoint, region, path_style } = self.clone();
+        Places { endpoint, region, path_style, env }
     }
 }
 

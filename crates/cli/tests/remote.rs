@@ -104,7 +104,7 @@ fn what_cannot_be_reached_is_told() {
         assert_eq!(status, 1);
     }
     let (text, status) = told(&offkey(&["analyze", "obs://bucket/a.rdb"], &[]));
-    assert!(text.contains("obs:// needs --region or --endpoint"), "{text}");
+    assert!(text.contains("obs:// needs a region or an endpoint"), "{text}");
     assert_eq!(status, 2);
     assert!(!Path::new("redis:").exists());
 }

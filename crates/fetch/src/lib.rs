@@ -17,7 +17,9 @@ mod topology;
 pub use error::{Error, ErrorKind};
 pub use gate::Gate;
 pub use networks::{NetworkError, Networks};
-pub use objects::{Bucket, Listed, Object, ObjectOptions, ObjectUrl, ObjectUrlError, Store};
+pub use objects::{
+    Bucket, Listed, Object, ObjectOptions, ObjectUrl, ObjectUrlError, Places, Store, unusable,
+};
 pub use redis::{Access, Address, LiveNode, RedisUrl, Taking, Timeouts, Tls, UrlError};
 pub use secret::Secret;
 pub use topology::{Found, Group, Node, Preference, Role, Slots, Topology, discover};

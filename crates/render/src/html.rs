@@ -12,8 +12,11 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use offkey_analysis::Report;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::instance::Instance;
+use crate::json::escaped;
 use crate::short::shorten_names;
 use crate::web::{Asset, REPORT_MODULES, REPORT_STYLE};
 
@@ -22,6 +25,28 @@ use crate::web::{Asset, REPORT_MODULES, REPORT_STYLE};
 /// # Errors
 /// None that is known of: every report can be written.
 pub fn html(report: &Report) -> serde_json::Result<Vec<u8>> {
+    let mut report = report.clone();
+    shorten_names(&mut report);
+    page(&report)
+}
+
+/// Writes the report of a fleet as a page that shows the totals of its instances too.
+///
+/// # Errors
+/// None that is known of: every report can be written.
+pub fn html_by_instance(report: &Report, instances: &[Instance]) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Fleet<'r> {
+        #[serde(flatten)]
+        report: Report,
+        instances: &'r [Instance],
+    }
+    let mut report = report.clone();
+    shorten_names(&mut report);
+    page(&Fleet { report, instances })
+}
+
+fn page(report: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let script = script(REPORT_MODULES);
     let style = REPORT_STYLE.text;
     let policy = format!(
@@ -42,9 +67,7 @@ pub fn html(report: &Report) -> serde_json::Result<Vec<u8>> {
         env!("CARGO_PKG_VERSION")
     )
     .into_bytes();
-    let mut report = report.clone();
-    shorten_names(&mut report);
-    page.append(&mut crate::json(&report, false)?);
+    page.append(&mut escaped(report, false)?);
     page.extend_from_slice(b"</script>\n<script>");
     page.extend_from_slice(script.as_bytes());
     page.extend_from_slice(b"</script>\n</body>\n</html>\n");
@@ -123,6 +146,21 @@ mod tests {
         assert_eq!(page.matches("</script").count(), 2);
         let data = between(&page, "id=\"report\">", "</script>");
         assert_eq!(serde_json::from_str::<Report>(data).unwrap(), report);
+    }
+
+    #[test]
+    fn a_fleet_reads_back_with_its_instances() {
+        let instances = r#"[{"instance":"</script>","files":2,"incomplete":1,"num":3,"damaged_num":1,
+            "bytes":96,"nodes":[{"node":"a","files":2,"incomplete":1,"num":3,"damaged_num":1,
+            "bytes":96}]},{"instance":null,"files":1,"incomplete":0,"num":0,"damaged_num":0,
+            "bytes":0,"nodes":[]}]"#;
+        let instances: Vec<Instance> = serde_json::from_str(instances).unwrap();
+        let page = String::from_utf8(html_by_instance(&report(), &instances).unwrap()).unwrap();
+        assert_eq!(page.matches("</script").count(), 2);
+        let data = between(&page, "id=\"report\">", "</script>");
+        assert_eq!(serde_json::from_str::<Report>(data).unwrap(), report());
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        assert_eq!(data["instances"], serde_json::to_value(&instances).unwrap());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The report as JSON, its names escaped for terminals and web pages too.
 
 use offkey_analysis::Report;
+use serde::Serialize;
 
 use crate::name::is_unsafe;
 
@@ -9,26 +10,23 @@ use crate::name::is_unsafe;
 /// # Errors
 /// None that is known of: every report can be written.
 pub fn json(report: &Report, indented: bool) -> serde_json::Result<Vec<u8>> {
-    let json = if indented {
-        serde_json::to_string_pretty(report)?
-    } else {
-        serde_json::to_string(report)?
-    };
-    let mut text = Vec::with_capacity(json.len() + 1);
-    push_json(&mut text, &json);
-    text.push(b'\n');
-    Ok(text)
+    escaped(report, indented)
 }
 
-/// Appends JSON, escaping what would steer a terminal or a web page.
-pub(crate) fn push_json(text: &mut Vec<u8>, json: &str) {
+/// Writes anything as a line, or indented, of JSON.
+pub(super) fn escaped(value: &impl Serialize, indented: bool) -> serde_json::Result<Vec<u8>> {
+    let json =
+        if indented { serde_json::to_string_pretty(value)? } else { serde_json::to_string(value)? };
+    let mut text = Vec::with_capacity(json.len() + 1);
     // What needs an escape stands only in strings, except the newlines between.
     for char in json.chars() {
         match char {
             '\n' => text.push(b'\n'),
-            char => push_char(text, char),
+            char => push_char(&mut text, char),
         }
     }
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// Appends a character of a JSON string, its own escapes apart.

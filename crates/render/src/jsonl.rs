@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use offkey_analysis::{KeyFacts, Report};
 
-use crate::json::{push_char, push_json};
+use crate::json::push_char;
 use crate::table::rows;
 
 /// The report as one object a line, with the columns of its CSV; what says nothing is left out.
@@ -17,8 +17,7 @@ use crate::table::rows;
 pub fn report_lines(report: &Report) -> serde_json::Result<Vec<u8>> {
     let mut lines = Vec::new();
     for row in rows(report) {
-        push_json(&mut lines, &serde_json::to_string(&row)?);
-        lines.push(b'\n');
+        lines.append(&mut crate::json::escaped(&row, false)?);
     }
     Ok(lines)
 }

@@ -6,6 +6,7 @@ pub mod columns;
 mod csv;
 pub mod figure;
 mod html;
+mod instance;
 mod json;
 mod jsonl;
 mod mask;
@@ -17,7 +18,8 @@ mod table;
 pub mod web;
 
 pub use self::csv::{KeysCsv, csv};
-pub use self::html::html;
+pub use self::html::{html, html_by_instance};
+pub use self::instance::{Instance, Node, Totals};
 pub use self::json::json;
 pub use self::jsonl::{key_line, report_lines};
 pub use self::mask::Mask;

@@ -46,7 +46,9 @@ mod tests {
 
     #[test]
     fn names_are_cut_between_characters() {
-        let table: &[(&[u8], &str, Option<&[u8]>, Option<u64>)] = &[
+        /// A name, its text once cut, its bytes where that is not exact, the length of the whole.
+        type Case<'a> = (&'a [u8], &'a str, Option<&'a [u8]>, Option<u64>);
+        let table: &[Case<'_>] = &[
             (b"user", "user", None, None),
             (b"users", "user", None, Some(5)),
             ("abc\u{e9}".as_bytes(), "abc", None, Some(5)),

@@ -33,6 +33,7 @@ pub const REPORT_MODULES: &[Asset] = assets![
     "report/keys.js",
     "report/prefixes.js",
     "report/overview.js",
+    "report/fleet.js",
     "report/trust.js",
     "report/view.js",
     "report/page.js",

@@ -1,6 +1,7 @@
 //! Files that lie behind HTTP: objects of S3-compatible stores and of OBS, and plain URLs.
 
 mod parts;
+mod places;
 mod request;
 mod s3;
 mod url;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use offkey_analysis::{Open, Opened};
 
+pub use places::{Places, unusable};
 pub use s3::{Bucket, Listed, Store};
 pub use url::{ObjectUrl, ObjectUrlError};
 

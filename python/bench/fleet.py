@@ -1,0 +1,67 @@
+"""What a fleet's report costs on one thread, and on Spark with one and with two workers.
+
+    cd python/bench && ../../target/python/bin/python fleet.py [FOLDER]
+
+scripts/python makes the environment, the wheel and the generator that this needs. The files
+lie in FOLDER (a temporary one), and are read from the system's cache.
+"""
+
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
+
+from cluster import Cluster, session  # noqa: E402
+from conftest import workload  # noqa: E402
+
+import offkey  # noqa: E402
+from offkey.spark import report  # noqa: E402
+
+LARGE_FILES = 64
+SMALL_FILES = 2000
+
+
+def main(folder):
+    distinct = [workload(folder / f"{n}.rdb", "mixed", 100_000, n) for n in range(8)]
+    large = [distinct[n % len(distinct)] for n in range(LARGE_FILES)]
+    small = [workload(folder / "small.rdb", "mixed", 20)] * SMALL_FILES
+    length = sum(path.stat().st_size for path in large)
+    print(f"{LARGE_FILES} files of {length / 1e6:.0f} MB together, {SMALL_FILES} of 20 keys")
+    expected = tell("one thread", lambda files: offkey.analyze(files, threads=1), large, small, length)
+    for workers in (1, 2):
+        place = folder / f"cluster{workers}"
+        place.mkdir()
+        with Cluster(workers, place) as cluster, session(cluster.master) as spark:
+            report(spark, small[:50])  # Starts the executors and their Python.
+            found = tell(
+                f"{workers} workers", lambda files: report(spark, files), large, small, length
+            )
+        assert found == expected, "the same numbers"
+
+
+def tell(name, call, large, small, length):
+    reports, seconds = [], []
+    for files in (large, small):
+        start = time.monotonic()
+        reports.append(call(files).to_dict())
+        seconds.append(time.monotonic() - start)
+    for each in reports:
+        each.pop("now_ms", None)
+    print(
+        f"{name}: large {seconds[0]:.1f} s, {length / 1e6 / seconds[0]:.0f} MB/s; "
+        f"small {seconds[1]:.1f} s, {1e3 * seconds[1] / len(small):.2f} ms each; "
+        f"load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+    return reports
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        main(pathlib.Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            main(pathlib.Path(folder))
