@@ -331,7 +331,7 @@ fn wrong_usage_is_told_apart_from_bad_input() {
         &["analyze", "--top", "-1", "shop.rdb"],
         &["analyze", "--top", "99999999999", "shop.rdb"],
         &["analyze", "--separators", "\u{ff1a}", "shop.rdb"],
-        &["keys", "--format", "csv", "shop.rdb"],
+        &["keys", "--format", "html", "shop.rdb"],
     ];
     for args in wrong {
         let run = bench.run(args);
