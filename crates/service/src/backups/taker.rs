@@ -156,7 +156,11 @@ impl Taker {
     }
 
     /// Removes backups of the schedule that are too many or too old.
-    async fn retain(&self, instance: &Arc<Instance>, now_ms: i64) -> Result<(), StoreError> {
+    pub(super) async fn retain(
+        &self,
+        instance: &Arc<Instance>,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
         let Some(live) = &instance.live else { return Ok(()) };
         let oldest_ms =
             live.keep_days.map_or(i64::MIN, |days| now_ms - i64::from(days) * 86_400_000);
@@ -166,6 +170,10 @@ impl Taker {
         for (number, record) in records.iter().filter(is_kept).enumerate() {
             let is_one_too_many = live.keep_count.is_some_and(|count| number >= count);
             if !is_one_too_many && record.created_at_ms >= oldest_ms {
+                continue;
+            }
+            // It is looked at again after the next backup.
+            if self.store.is_read(instance.id, record.id).await? {
                 continue;
             }
             for file in &record.files {
