@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -14,6 +15,8 @@ use crate::store::Store;
 use crate::store::tests::{subject_of_backup, success, take, with_each};
 
 const DAY_MS: i64 = 86_400_000;
+
+const LEASE: Duration = Duration::from_secs(30);
 
 fn instance(folder: &Path, live: Live) -> Arc<Instance> {
     let node = Node {
@@ -48,7 +51,7 @@ fn taker(store: &Store, instance: &Arc<Instance>) -> Taker {
 async fn taken(store: &Store, instance: &Instance, kind: Kind, at_ms: i64) -> Record {
     let record = Record::new(instance, &nodes_of_groups(instance), kind, String::new(), at_ms);
     assert!(store.add_backup(&record).await.unwrap());
-    let claimed = store.claim_backup(std::time::Duration::from_secs(30)).await.unwrap().unwrap();
+    let claimed = store.claim_backup(LEASE).await.unwrap().unwrap();
     assert!(store.finish_backup(&claimed, None).await.unwrap());
     for file in &record.files {
         let node = instance.node(&file.node_id).unwrap();
@@ -135,6 +138,33 @@ async fn backup_that_is_read_is_not_removed() {
         assert!(store.backup(unread).await.unwrap().is_none());
         taker.retain(&instance, 100 * DAY_MS).await.unwrap();
         assert_eq!(left(&store, &instance).await, [new]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn due_time_is_one_backup_for_all_processes() {
+    with_each(|store| async move {
+        let folder = tempfile::tempdir().unwrap();
+        let live = Live { schedule: Some("*/10 * * * *".to_owned()), ..Live::default() };
+        let instance = instance(folder.path(), live);
+        let due_ms = 100 * DAY_MS + 600_000;
+        // Their clocks differ, and one comes when the backup has been taken.
+        let [first, second, third] = [(); 3].map(|()| taker(&store, &instance));
+        tokio::join!(
+            first.keep_schedule(&instance, due_ms - 300, due_ms + 200),
+            second.keep_schedule(&instance, due_ms - 1, due_ms + 499),
+        );
+        let claimed = store.claim_backup(LEASE).await.unwrap().unwrap();
+        third.keep_schedule(&instance, due_ms - 1, due_ms + 30_000).await;
+        assert!(store.finish_backup(&claimed, None).await.unwrap());
+        third.keep_schedule(&instance, due_ms - 1, due_ms + 31_000).await;
+        let records = store.backups(instance.id).await.unwrap();
+        assert_eq!(records.len(), 1, "{records:?}");
+        assert_eq!(records[0].files[0].file_name, "redis_127.0.0.1_6379_all_19700411001000000.rdb");
+        // The next time is another one.
+        second.keep_schedule(&instance, due_ms + 1, due_ms + 600_000).await;
+        assert_eq!(store.backups(instance.id).await.unwrap().len(), 2);
     })
     .await;
 }
