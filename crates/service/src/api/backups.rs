@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::query::{Page, Query};
+use super::query::Query;
 use super::scope::{InBackup, InInstance};
 use super::wire::{BackupId, BackupList, BackupRecord, CopyRequest, Link, LinkList, LinksRequest};
 use super::{Json, body, downloads, timestamp};
@@ -20,7 +20,6 @@ use crate::auth::Caller;
 use crate::backups::record::{Kind, Record, State as RecordState, nodes_of_groups};
 use crate::backups::{self, Backup, Place};
 use crate::config::Instance;
-use crate::tasks::State as TaskState;
 
 /// For how many seconds a link may be good.
 const EXPIRATION: std::ops::RangeInclusive<i64> = 300..=86_400;
@@ -133,7 +132,7 @@ pub(crate) async fn delete(
     if files.iter().any(|file| !matches!(file.place, Place::Folder(_))) {
         return Err(ApiError::ForeignBackup);
     }
-    if is_in_use(&app, &instance, backup_id).await? {
+    if app.tasks.store.is_read(instance.id, backup_id).await? {
         return Err(ApiError::BackupInUse);
     }
     let is_active =
@@ -208,25 +207,6 @@ async fn find(instance: &Arc<Instance>, id: Uuid) -> Result<Vec<Backup>, ApiErro
     let mut found = of_instance(instance).await?;
     found.retain(|backup| backup.id == id);
     Ok(found)
-}
-
-/// Whether an analysis of the instance is to read the backup.
-async fn is_in_use(app: &App, instance: &Instance, id: Uuid) -> Result<bool, ApiError> {
-    for state in [TaskState::Waiting, TaskState::Running] {
-        let page = Page { offset: 0, limit: 1000 };
-        let listed = app.tasks.store.list(
-            &instance.project,
-            instance.id,
-            Some(state),
-            i64::MIN..=i64::MAX,
-            page,
-        );
-        let (tasks, _) = listed.await?;
-        if tasks.iter().flat_map(|task| task.subject.parts()).any(|part| part.backup_id == id) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// A backup in the words of the API, and its time: its files, what is known of its taking, or

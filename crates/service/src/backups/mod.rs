@@ -10,6 +10,8 @@ pub(crate) mod record;
 mod schedule;
 mod source;
 mod taker;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -46,10 +46,11 @@ impl Schedule {
         })
     }
 
-    /// Whether one of its times lies after `from_ms` and not after `now_ms`.
-    pub(crate) fn is_due(&self, from_ms: i64, now_ms: i64) -> bool {
+    /// The last of its times that lies after `from_ms` and not after `now_ms`, if one does.
+    pub(crate) fn due(&self, from_ms: i64, now_ms: i64) -> Option<i64> {
         let from = from_ms.max(now_ms - LOOK_BACK_MS).div_euclid(MINUTE_MS);
-        (from + 1..=now_ms.div_euclid(MINUTE_MS)).any(|minute| self.is_at(minute * MINUTE_MS))
+        let minutes = (from + 1..=now_ms.div_euclid(MINUTE_MS)).rev();
+        minutes.map(|minute| minute * MINUTE_MS).find(|at_ms| self.is_at(*at_ms))
     }
 
     fn is_at(&self, at_ms: i64) -> bool {
@@ -120,8 +121,8 @@ mod tests {
         ] {
             let schedule = Schedule::parse(text).unwrap();
             let at = ms(at);
-            assert_eq!(schedule.is_due(at - 1, at + 999), is_due, "{text}");
-            assert!(!schedule.is_due(at, at), "{text}");
+            assert_eq!(schedule.due(at - 1, at + 999), is_due.then_some(at), "{text}");
+            assert_eq!(schedule.due(at, at), None, "{text}");
         }
     }
 
@@ -129,8 +130,11 @@ mod tests {
     fn time_that_passed_unseen_is_due_once() {
         let schedule = Schedule::parse("0 3 * * *").unwrap();
         let day = ms("2026-11-24T00:00:00Z");
-        assert!(schedule.is_due(day, ms("2026-11-24T05:00:00Z")));
-        assert!(!schedule.is_due(ms("2026-11-24T05:00:00Z"), ms("2026-11-25T02:59:59Z")));
+        let at = Some(ms("2026-11-24T03:00:00Z"));
+        assert_eq!(schedule.due(day, ms("2026-11-24T05:00:00Z")), at);
+        assert_eq!(schedule.due(day - 5 * LOOK_BACK_MS, ms("2026-11-24T05:00:00Z")), at);
+        let later = ms("2026-11-25T02:59:59Z");
+        assert_eq!(schedule.due(ms("2026-11-24T05:00:00Z"), later), None);
     }
 
     #[test]

@@ -129,18 +129,23 @@ impl Taker {
         result
     }
 
-    /// Adds a backup if its time came since `from_ms`.
-    async fn keep_schedule(&self, instance: &Arc<Instance>, from_ms: i64, now_ms: i64) {
+    /// Adds a backup if its time came since `from_ms`; of as many processes as there are one
+    /// does, since the time decides of the id.
+    pub(super) async fn keep_schedule(&self, instance: &Arc<Instance>, from_ms: i64, now_ms: i64) {
         let Some(live) = &instance.live else { return };
         let Ok(Some(schedule)) = live.schedule() else { return };
-        if !schedule.is_due(from_ms, now_ms) {
-            return;
-        }
+        let Some(due_ms) = schedule.due(from_ms, now_ms) else { return };
         let nodes = nodes_of_groups(instance);
-        let record = Record::new(instance, &nodes, Kind::Auto, "schedule".to_owned(), now_ms);
-        match self.store.add_backup(&record).await {
-            Ok(true) => tracing::info!(backup_id = %record.id, "backup of the schedule"),
-            Ok(false) => {
+        let record = Record::new(instance, &nodes, Kind::Auto, "schedule".to_owned(), due_ms);
+        let added = match self.store.add_backup(&record).await {
+            // Another process was faster, or there is another backup.
+            Ok(false) => self.store.backup(record.id).await.map(|there| (false, there.is_some())),
+            added => added.map(|added| (added, true)),
+        };
+        match added {
+            Ok((true, _)) => tracing::info!(backup_id = %record.id, "backup of the schedule"),
+            Ok((false, true)) => {}
+            Ok((false, false)) => {
                 tracing::warn!(instance = instance.name, "backup of the schedule left out");
             }
             Err(error) => tracing::error!(%error, "backup of the schedule not added"),
@@ -156,7 +161,11 @@ impl Taker {
     }
 
     /// Removes backups of the schedule that are too many or too old.
-    async fn retain(&self, instance: &Arc<Instance>, now_ms: i64) -> Result<(), StoreError> {
+    pub(super) async fn retain(
+        &self,
+        instance: &Arc<Instance>,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
         let Some(live) = &instance.live else { return Ok(()) };
         let oldest_ms =
             live.keep_days.map_or(i64::MIN, |days| now_ms - i64::from(days) * 86_400_000);
@@ -166,6 +175,10 @@ impl Taker {
         for (number, record) in records.iter().filter(is_kept).enumerate() {
             let is_one_too_many = live.keep_count.is_some_and(|count| number >= count);
             if !is_one_too_many && record.created_at_ms >= oldest_ms {
+                continue;
+            }
+            // It is looked at again after the next backup.
+            if self.store.is_read(instance.id, record.id).await? {
                 continue;
             }
             for file in &record.files {

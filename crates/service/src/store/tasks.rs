@@ -114,6 +114,28 @@ impl Store {
         .await
     }
 
+    /// Whether an analysis of the instance that waits or runs is to read the backup.
+    pub(crate) async fn is_read(
+        &self,
+        instance_id: Uuid,
+        backup_id: Uuid,
+    ) -> Result<bool, StoreError> {
+        self.within(async {
+            let rows = sqlx::query(concat!(
+                "SELECT ",
+                task_columns!(),
+                " FROM tasks WHERE instance_id = $1 AND state IN ('waiting', 'running')"
+            ))
+            .bind(instance_id.to_string())
+            .fetch_all(&self.pool)
+            .await?;
+            let tasks: Vec<Task> = rows.iter().map(task).collect::<Result<_, _>>()?;
+            let mut parts = tasks.iter().flat_map(|task| task.subject.parts());
+            Ok(parts.any(|part| part.backup_id == backup_id))
+        })
+        .await
+    }
+
     /// How many tasks there are in each state, in the order of [`State::ALL`].
     pub(crate) async fn count_by_state(&self) -> Result<TaskCounts, StoreError> {
         self.within(async {

@@ -81,6 +81,12 @@ pub(crate) fn claim() -> Claim {
     Claim { task, step: Step::Whole, number: 0, attempt: 1, deaths: 0, faults: 0 }
 }
 
+/// What somebody who analyses `backup_id` of an instance would ask for.
+pub(crate) fn subject_of_backup(instance_id: Uuid, backup_id: Uuid) -> Subject {
+    let first = Part { backup_id, ..part("n0") };
+    Subject { project_id: "p".to_owned(), instance_id, first, ..subject(1) }
+}
+
 /// A task of one backup.
 fn subject(instance: u128) -> Subject {
     Subject {
@@ -115,11 +121,11 @@ fn terms() -> Terms {
 }
 
 /// Takes a part that is there.
-async fn take(store: &Store) -> Claim {
+pub(crate) async fn take(store: &Store) -> Claim {
     store.claim(&terms()).await.unwrap().unwrap()
 }
 
-fn success() -> Outcome {
+pub(crate) fn success() -> Outcome {
     Outcome { error: None, report: Some("{}".to_owned()), progress: Progress::default() }
 }
 
