@@ -1,14 +1,15 @@
 //! What each operation reads and answers.
 
+use offkey_analysis::Report;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::reference;
 use crate::api::tokens;
 use crate::api::wire::{
-    BackgroundTaskList, BackupList, CopyRequest, CreateRequest, GroupList, InstanceDetail,
-    InstanceList, LinkList, LinksRequest, NodeList, ProjectList, TaskChange, TaskDetail, TaskId,
-    TaskList, TaskNodes,
+    BackgroundTaskList, BackupId, BackupList, CopyRequest, CreateRequest, GroupList,
+    InstanceDetail, InstanceList, LinkList, LinksRequest, NodeList, ProjectList, TaskChange,
+    TaskDetail, TaskId, TaskList, TaskNodes,
 };
 
 /// One operation, apart from its route.
@@ -100,11 +101,6 @@ const fn json<T: schemars::JsonSchema>() -> Answer {
     Answer::Json(200, reference::<T>)
 }
 
-/// An object of which the document says no more.
-fn object(_: &mut SchemaGenerator) -> Schema {
-    schemars::json_schema!({"type": "object"})
-}
-
 /// An event, whose data is JSON in a string.
 fn event(schemas: &mut SchemaGenerator) -> Schema {
     let change = reference::<TaskChange>(schemas);
@@ -154,7 +150,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ]),
     Operation {
         needs_body: false,
-        ..Operation::reading("CopyInstance", "Takes a new backup.", Answer::Json(200, object))
+        ..Operation::reading("CopyInstance", "Takes a new backup.", json::<BackupId>())
             .with_body(reference::<CopyRequest>)
     },
     Operation::reading(
@@ -198,7 +194,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::reading(
         "ShowOfflineKeyAnalysisReport",
         "Everything that an analysis has found.",
-        Answer::Json(200, object),
+        json::<Report>(),
     ),
     Operation::reading(
         "DownloadOfflineKeyAnalysisReportCsv",
