@@ -1,9 +1,12 @@
 //! Keys that were read and are still to be observed: many at a time, since compressed strings
 //! are checked faster so and another thread can observe them.
 
+use std::ops::Range;
+
 use offkey_rdb::{Damage, Key, ObjectType, ValueEnd};
 
 use crate::memory::Sizes;
+use crate::strings::{StringPlace, StringRun, Strings};
 
 /// One key, without its name.
 #[derive(Debug, Clone)]
@@ -23,6 +26,7 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) enum Event<'b> {
     Key(&'b Row, &'b [u8], Option<Damage>),
+    Strings(StringRun<'b>),
     Mark(Mark),
 }
 
@@ -35,19 +39,28 @@ pub(crate) enum Mark {
     NextSlot,
 }
 
+/// What a batch holds.
+#[derive(Debug)]
+enum Item {
+    Key(Row),
+    /// Keys among the strings of the batch, of one database and slot.
+    Strings(Range<StringPlace>, u64, Option<u64>),
+    Mark(Mark),
+}
+
 /// Keys in the order of the file.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    rows: Vec<Row>,
+    items: Vec<Item>,
+    /// Names of the rows.
     names: Vec<u8>,
-    /// Marks and the number of keys before them.
-    marks: Vec<(usize, Mark)>,
+    strings: Strings,
     /// Damage of some of the keys, in the same order.
     damage: Vec<(u64, Damage)>,
 }
 
 impl Batch {
-    /// Keys of a batch, and its marks.
+    /// Items of a batch.
     const COUNT_MAX: usize = 1024;
     /// Bytes of names from which on a batch is full.
     const NAMES_LEN_MAX: usize = 64 << 10;
@@ -59,23 +72,41 @@ impl Batch {
         if let Some(damage) = damage {
             self.damage.push((number, damage));
         }
-        self.rows.push(Row {
+        self.items.push(Item::Key(Row {
             key,
             object_type,
             serialized_bytes: serialized_len,
             sizes,
             number,
             name_end: self.names.len(),
-        });
+        }));
+    }
+
+    /// Takes in string keys of one database and slot: `read` adds them.
+    pub(crate) fn push_strings(
+        &mut self,
+        db: u64,
+        slot: Option<u64>,
+        read: impl FnOnce(&mut Strings),
+    ) -> usize {
+        let start = self.strings.end();
+        read(&mut self.strings);
+        let places = start..self.strings.end();
+        let count = places.end.row - places.start.row;
+        if count > 0 {
+            self.items.push(Item::Strings(places, db, slot));
+        }
+        count
     }
 
     pub(crate) fn mark(&mut self, mark: Mark) {
-        self.marks.push((self.rows.len(), mark));
+        self.items.push(Item::Mark(mark));
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.rows.len() + self.marks.len() >= Self::COUNT_MAX
+        self.items.len() >= Self::COUNT_MAX
             || self.names.len() >= Self::NAMES_LEN_MAX
+            || self.strings.is_full()
     }
 
     /// Adds damage that was found after the values were read.
@@ -91,24 +122,23 @@ impl Batch {
     /// Hands all to `each`, until that says false, and is empty then.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(Event<'_>) -> bool) -> bool {
         let mut damage = self.damage.drain(..).peekable();
-        let mut marks = self.marks.drain(..).peekable();
-        let (mut name_start, mut goes_on) = (0, true);
-        for (at, row) in self.rows.iter().enumerate() {
-            while let Some((_, mark)) = marks.next_if(|(before, _)| *before <= at) {
-                goes_on &= each(Event::Mark(mark));
+        let mut name_start = 0;
+        let goes_on = self.items.iter().all(|item| match item {
+            Item::Key(row) => {
+                let name = self.names.get(name_start..row.name_end).unwrap_or_default();
+                name_start = row.name_end;
+                let damage = damage.next_if(|(number, _)| *number == row.number);
+                each(Event::Key(row, name, damage.map(|(_, damage)| damage)))
             }
-            let name = self.names.get(name_start..row.name_end).unwrap_or_default();
-            name_start = row.name_end;
-            let damage = damage.next_if(|(number, _)| *number == row.number);
-            goes_on &= each(Event::Key(row, name, damage.map(|(_, damage)| damage)));
-            if !goes_on {
-                break;
+            Item::Strings(places, db, slot) => {
+                each(Event::Strings(self.strings.run(places, *db, *slot)))
             }
-        }
-        goes_on = goes_on && marks.all(|(_, mark)| each(Event::Mark(mark)));
+            Item::Mark(mark) => each(Event::Mark(*mark)),
+        });
         drop(damage);
-        self.rows.clear();
+        self.items.clear();
         self.names.clear();
+        self.strings.clear();
         goes_on
     }
 }

@@ -1,6 +1,7 @@
 //! Keys on their way from a reader to an observer: read and sized in one thread, observed in
 //! another.
 
+use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -14,6 +15,7 @@ use crate::facts::KeyFacts;
 use crate::input::{Observe, Stop};
 use crate::memory::{Model, Sizer, Sizes};
 use crate::run::Poll;
+use crate::strings::StringRun;
 use crate::tally::Tally;
 use crate::{DamagedKey, InputInfo, Options, SizeKind};
 
@@ -85,6 +87,7 @@ pub(crate) fn apart<T: Send>(
 pub(crate) struct Keys<'k, 'm, B> {
     pub(crate) sizer: Sizer<'m>,
     pub(crate) batch: Batch,
+    pub(crate) size: SizeKind,
     pub(crate) reader: &'k mut Reader<B>,
 }
 
@@ -129,11 +132,25 @@ impl<B: Blocks> Keys<'_, '_, B> {
                 }
                 Step::End(checksum) => return Ok(checksum),
             }
-            if self.batch.is_full() {
+            self.strings_at_hand(poll);
+            while self.batch.is_full() {
                 self.deliver(deliver)?;
+                self.strings_at_hand(poll);
             }
             next = step(self.reader, info)?;
         }
+    }
+
+    /// Reads string keys as long as they are plain and there is room for them.
+    fn strings_at_hand(&mut self, poll: &mut Poll<'_>) {
+        let Self { sizer, batch, size, reader } = self;
+        let count = batch.push_strings(reader.db(), reader.slot(), |strings| {
+            reader.strings_at_hand(|key| {
+                strings.push(&key, &sizer.string_key(&key), *size);
+                if strings.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+        });
+        poll.count_strings(count);
     }
 
     /// Has the keys at hand observed.
@@ -162,6 +179,7 @@ impl<O: Observe> Sink<'_, O> {
     pub(crate) fn take(&mut self, batch: &mut Batch) -> bool {
         batch.drain(|event| match event {
             Event::Key(row, name, damage) => self.key(row, name, damage),
+            Event::Strings(run) => self.strings(&run),
             Event::Mark(Mark::NextDb) => {
                 self.tally.next_db(self.model);
                 true
@@ -185,6 +203,14 @@ impl<O: Observe> Sink<'_, O> {
         self.observer.key(&facts)
     }
 
+    fn strings(&mut self, run: &StringRun<'_>) -> bool {
+        let taken = self.observer.strings(run, self.written_at_ms);
+        let run = taken.break_value().map_or(*run, |count| run.first(count));
+        self.tally.strings(run.rows.len() as u64, run.expire_count());
+        self.bytes = self.bytes.saturating_add(run.bytes());
+        taken.is_continue()
+    }
+
     #[inline]
     fn facts<'a>(&self, row: &Row, sizes: &Sizes, name: &'a [u8]) -> KeyFacts<'a> {
         let key = &row.key;
@@ -203,11 +229,7 @@ impl<O: Observe> Sink<'_, O> {
             idle_seconds: key.idle_seconds,
             freq: key.freq,
             slot: key.slot,
-            size: match self.options.size {
-                SizeKind::Bytes => sizes.bytes,
-                SizeKind::MemoryUsage => sizes.memory_usage.unwrap_or(sizes.bytes),
-                SizeKind::Serialized => row.serialized_bytes,
-            },
+            size: self.options.size.of(sizes.bytes, sizes.memory_usage, row.serialized_bytes),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Reads one input: entries become facts, which go to an observer.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,6 +12,7 @@ use crate::flow::{Keys, Sink, Step, apart, step};
 use crate::memory::{Model, Profile, Sizer, Templates};
 use crate::run::Poll;
 use crate::source::{self, Input, Meter, Source, SourceError};
+use crate::strings::StringRun;
 use crate::tally::Tally;
 use crate::{ChecksumState, DamagedKey, InputInfo, Options, Stopped};
 
@@ -18,6 +20,11 @@ use crate::{ChecksumState, DamagedKey, InputInfo, Options, Stopped};
 pub(crate) trait Observe {
     /// Takes a key; false ends the reading.
     fn key(&mut self, facts: &KeyFacts<'_>) -> bool;
+    /// Takes string keys of a file written at this time; breaks off, to end the reading, with
+    /// the number of those it took.
+    fn strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {
+        run.each(written_at_ms, |facts| self.key(facts))
+    }
     /// Takes a key whose value is damaged.
     fn damaged(&mut self, damaged: DamagedKey);
 }
@@ -144,7 +151,8 @@ fn entries<B: Blocks + Send>(
         bytes: 0,
         observer,
     };
-    let keys = Keys { sizer: Sizer::new(&model), batch: Batch::default(), reader };
+    let (sizer, batch) = (Sizer::new(&model), Batch::default());
+    let keys = Keys { sizer, batch, size: options.size, reader };
     let read = if options.threads == Some(1) {
         keys.read(next, poll, info, &mut |mut batch| sink.take(&mut batch).then_some(batch))
     } else {
@@ -242,6 +250,12 @@ impl<O: Observe> Observe for Counted<'_, O> {
     fn key(&mut self, facts: &KeyFacts<'_>) -> bool {
         self.key_count += 1;
         self.observer.key(facts)
+    }
+
+    fn strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {
+        let taken = self.observer.strings(run, written_at_ms);
+        self.key_count += taken.break_value().unwrap_or(run.rows.len()) as u64;
+        taken
     }
 
     fn damaged(&mut self, damaged: DamagedKey) {

@@ -13,6 +13,7 @@ mod report;
 pub mod rows;
 mod run;
 mod source;
+mod strings;
 mod summary;
 mod tally;
 

@@ -14,6 +14,19 @@ pub enum SizeKind {
     Serialized,
 }
 
+impl SizeKind {
+    /// This one of the three sizes of a key; what `MEMORY USAGE` does not tell is taken from
+    /// the memory.
+    #[inline]
+    pub(crate) fn of(self, bytes: u64, memory_usage: Option<u64>, serialized_bytes: u64) -> u64 {
+        match self {
+            Self::Bytes => bytes,
+            Self::MemoryUsage => memory_usage.unwrap_or(bytes),
+            Self::Serialized => serialized_bytes,
+        }
+    }
+}
+
 /// Settings of an analysis; `Default` is what the command line does without options.
 #[derive(Debug, Clone)]
 pub struct Options {

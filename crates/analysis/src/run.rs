@@ -8,6 +8,7 @@ use std::thread;
 use crate::facts::KeyFacts;
 use crate::input::{self, Observe};
 use crate::source::{Input, Meter, Source, SourceError};
+use crate::strings::StringRun;
 use crate::summary::Summary;
 use crate::{DamagedKey, InputInfo, Options, Report};
 
@@ -136,6 +137,11 @@ impl Observe for Summary {
         true
     }
 
+    fn strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {
+        self.observe_strings(run, written_at_ms);
+        ControlFlow::Continue(())
+    }
+
     fn damaged(&mut self, damaged: DamagedKey) {
         self.observe_damaged(damaged);
     }
@@ -223,6 +229,16 @@ impl<'p> Poll<'p> {
     #[inline]
     pub(crate) fn count_key(&mut self) {
         self.keys_to_tell += 1;
+    }
+
+    /// Counts string keys read in a row.
+    pub(crate) fn count_strings(&mut self, count: usize) {
+        self.keys_to_tell += count as u64;
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        match self.parts_left.checked_sub(count) {
+            Some(left @ 1..) => self.parts_left = left,
+            _ => self.look(),
+        }
     }
 
     #[inline]

@@ -7,6 +7,7 @@ use crate::aggregate::prefixes::{Floors, Prefixes, Rule};
 use crate::aggregate::spread::Spread;
 use crate::aggregate::types::TypeTotals;
 use crate::facts::KeyFacts;
+use crate::strings::StringRun;
 use crate::{DamagedKey, InputInfo, Options, Report};
 
 /// What is known of the keys of some inputs.
@@ -45,6 +46,13 @@ impl Summary {
         self.largest.observe(facts);
         self.prefixes.observe(facts);
         self.spread.observe(facts);
+    }
+
+    pub(crate) fn observe_strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) {
+        self.types.add(ObjectType::String, run.total());
+        self.largest.observe_strings(run, written_at_ms);
+        self.prefixes.observe_strings(run);
+        self.spread.observe_strings(run, written_at_ms);
     }
 
     /// Notes a damaged key, as long as there is room for its name.

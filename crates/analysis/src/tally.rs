@@ -18,11 +18,20 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn key(&mut self, key: &Key) {
-        let own = DbCounts {
+        self.count(DbCounts {
             keys: 1,
             expires: u64::from(key.expire_at_ms.is_some()),
             expiring_hashes: u64::from(key.rdb_type == RdbType::ValkeyHash2),
-        };
+        });
+    }
+
+    /// Counts string keys.
+    pub(crate) fn strings(&mut self, keys: u64, expires: u64) {
+        self.count(DbCounts { keys, expires, expiring_hashes: 0 });
+    }
+
+    #[inline]
+    fn count(&mut self, own: DbCounts) {
         for counts in std::iter::once(&mut self.db).chain(self.slots.last_mut()) {
             counts.keys += own.keys;
             counts.expires += own.expires;

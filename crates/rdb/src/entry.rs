@@ -94,6 +94,21 @@ pub struct Key {
     pub at: u64,
 }
 
+/// A key with a plain string value, as [`crate::Reader::strings_at_hand`] finds it.
+#[derive(Debug, Clone, Copy)]
+pub struct StringKey<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// The name with what follows it in the file, for copies of one length.
+    pub padded: &'a [u8; 64],
+    /// Expiry in milliseconds since 1970.
+    pub expire_at_ms: Option<i64>,
+    /// Its value.
+    pub value: Str<'a>,
+    /// Bytes of the value in the file.
+    pub serialized_len: u64,
+}
+
 /// How a value's reading ended, framing intact.
 #[derive(Debug)]
 pub struct ValueEnd {

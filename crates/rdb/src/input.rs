@@ -210,6 +210,11 @@ impl<B: Blocks> Input<B> {
         (self.value_number - 1, self.damage.take())
     }
 
+    /// Counts `count` values that were passed, none of them damaged.
+    pub(crate) fn pass_values(&mut self, count: u64) {
+        self.value_number += count;
+    }
+
     /// Forgets damage that concerns no value.
     pub(crate) fn forget_damage(&mut self) {
         self.damage = None;

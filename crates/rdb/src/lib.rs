@@ -47,8 +47,8 @@ mod value;
 pub use block::{Blocks, Inline, ReadAhead};
 
 pub use entry::{
-    Checksum, Entry, Header, Key, Packed, Part, Skip, Str, Text, ValueEnd, Visit, decimal_len,
-    parse_int,
+    Checksum, Entry, Header, Key, Packed, Part, Skip, Str, StringKey, Text, ValueEnd, Visit,
+    decimal_len, parse_int,
 };
 pub use error::{Context, Damage, Error, ErrorKind, PackedError, Quoted};
 pub use limits::{Limits, Options};

@@ -6,6 +6,8 @@
 //! 0xff <8 bytes of checksum, from RDB 5 on>
 //! ```
 
+mod strings;
+
 use std::io::Read;
 
 use crate::block::{Blocks, Inline, ReadAhead};

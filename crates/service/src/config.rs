@@ -356,7 +356,7 @@ impl Default for Limits {
     fn default() -> Self {
         let limit = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         Self {
-            connections: limit(1000),
+            connections: limit(12_000),
             header_seconds: limit(10),
             body_seconds: limit(60),
             write_seconds: limit(60),

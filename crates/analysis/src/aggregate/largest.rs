@@ -7,6 +7,7 @@ use offkey_rdb::ObjectType;
 
 use crate::facts::KeyFacts;
 use crate::memory::Encoding;
+use crate::strings::StringRun;
 
 /// Bytes of a name that are kept; the rest of a longer one is told by its length.
 pub(crate) const NAME_LEN_MAX: usize = 64 << 10;
@@ -71,6 +72,14 @@ impl LargestKeys {
         // Nearly every key ends here, before anything is copied.
         if facts.size >= self.threshold {
             self.offer(facts);
+        }
+    }
+
+    pub(crate) fn observe_strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) {
+        for (row, padded) in run.keys() {
+            if row.size() >= self.threshold {
+                self.offer(&run.facts(row, padded, written_at_ms));
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use offkey_rdb::ObjectType;
 
 use crate::aggregate::types::Total;
 use crate::facts::KeyFacts;
+use crate::strings::StringRun;
 
 /// Databases told apart: those of the lowest numbers; keys of others are counted together.
 const DBS_MAX: usize = 256;
@@ -117,13 +118,7 @@ impl Spread {
     #[inline]
     pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
         let one = Total { key_count: 1, bytes: facts.size };
-        match facts.expires_in_ms {
-            None => self.lasting.add(one),
-            Some(left_ms) => match u64::try_from(left_ms) {
-                Ok(left_ms) => add_to_span(&mut self.expiring, left_ms, one),
-                Err(_) => self.expired.add(one),
-            },
-        }
+        self.add_expiry(facts.expires_in_ms, one);
         self.sizes.add(facts.size, one);
         if facts.object_type != ObjectType::String {
             self.elements.add(facts.num_of_elem, one);
@@ -138,6 +133,30 @@ impl Spread {
         self.add_to_db(facts.db, Database { total: one, expire_count });
         if let Some(slot) = facts.slot {
             self.add_to_slot(slot, one);
+        }
+    }
+
+    pub(crate) fn observe_strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) {
+        for row in run.rows {
+            let one = Total { key_count: 1, bytes: row.size() };
+            self.add_expiry(row.expire_at_ms().map(|at| at.saturating_sub(written_at_ms)), one);
+            self.sizes.add(row.size(), one);
+        }
+        let (total, expire_count) = (run.total(), run.expire_count());
+        self.add_to_db(run.db, Database { total, expire_count });
+        if let Some(slot) = run.slot {
+            self.add_to_slot(slot, total);
+        }
+    }
+
+    #[inline]
+    fn add_expiry(&mut self, expires_in_ms: Option<i64>, one: Total) {
+        match expires_in_ms {
+            None => self.lasting.add(one),
+            Some(left_ms) => match u64::try_from(left_ms) {
+                Ok(left_ms) => add_to_span(&mut self.expiring, left_ms, one),
+                Err(_) => self.expired.add(one),
+            },
         }
     }
 

@@ -22,6 +22,8 @@ const ROBJ_LEN: u64 = 16;
 pub(crate) const DICT_ENTRY_LEN: u64 = 24;
 /// Longest value embedded where the object holds nothing else (`OBJ_ENCODING_EMBSTR_SIZE_LIMIT`).
 const EMBSTR_LEN_MAX: u64 = 44;
+/// No value longer than this is embedded in Valkey 9, however short its key.
+const VALKEY_9_LEN_MAX: u64 = 116;
 /// From this length on an expiry's place is reserved (`KEY_SIZE_TO_INCLUDE_EXPIRE_THRESHOLD`).
 const LONG_KEY_LEN: u64 = 128;
 /// Integers below are shared by all keys (`OBJ_SHARED_INTEGERS`), where objects have no key.
@@ -108,8 +110,15 @@ impl Model {
     }
 
     /// A string key with its value.
+    #[inline]
     pub(crate) fn string(&self, key: &KeyHead, value: &Str<'_>) -> (Encoding, Cost) {
         let len = value.len.min(super::LEN_MAX);
+        let inside_max =
+            if self.rules.head == Head::Valkey9 { VALKEY_9_LEN_MAX } else { EMBSTR_LEN_MAX };
+        if len > inside_max {
+            let object = self.object(key);
+            return (Encoding::Raw, object.head + object.object + self.sds(len));
+        }
         let int = if len <= 20 { value.to_int() } else { None };
         if int.is_none()
             && let Some(object) = self.embstr(key, len)

@@ -1,6 +1,6 @@
 //! Takes the parts of one value after another and tells what its key costs.
 
-use offkey_rdb::{Key, Part, RdbType, Str, Visit};
+use offkey_rdb::{Key, Part, RdbType, Str, StringKey, Visit};
 
 use super::array::ArraySizer;
 use super::hash::HashSizer;
@@ -171,6 +171,20 @@ impl<'m> Sizer<'m> {
                 };
             }
         };
+        Sizes { encoding, num_of_elem, bytes: cost.bytes, memory_usage: Some(cost.usage) }
+    }
+
+    /// Tells what a key with a plain string value costs.
+    #[inline]
+    pub fn string_key(&self, key: &StringKey<'_>) -> Sizes {
+        let head = KeyHead {
+            len: key.name.len() as u64,
+            expires: key.expire_at_ms.is_some(),
+            meta_class_count: 0,
+            has_lru: false,
+        };
+        let (encoding, cost) = self.model.string(&head, &key.value);
+        let num_of_elem = key.value.len;
         Sizes { encoding, num_of_elem, bytes: cost.bytes, memory_usage: Some(cost.usage) }
     }
 

@@ -48,7 +48,7 @@ fn analysis_that_is_killed_is_tried_three_times() {
     };
     assert!(killed >= 3);
     let error = ended["error_msg"].as_str().unwrap();
-    let rest = error.strip_prefix("worker died 3 times, the last time at byte ").unwrap();
+    let rest = error.strip_prefix("worker died 3 times, the last time after byte ").unwrap();
     let (byte, cause) = rest.split_once(": ").unwrap();
     assert!(byte.parse::<u64>().unwrap() > 0, "{error}");
     assert_eq!(cause, "signal 9");
@@ -68,7 +68,7 @@ fn limits_of_memory_and_time_end_an_analysis_and_nothing_else() {
     let ended = client.run(&server.addr, 0, &Choice::One("endless.rdb"));
     assert_eq!(ended["status"], "failed", "{ended}");
     let error = ended["error_msg"].as_str().unwrap();
-    assert!(error.starts_with("worker died 3 times, the last time at byte "), "{error}");
+    assert!(error.starts_with("worker died 3 times, the last time after byte "), "{error}");
     assert!(error.ends_with(": signal 9") || error.ends_with(": signal 24"), "{error}");
     let small = client.run(&server.addr, 1, &Choice::One("small.rdb"));
     assert_eq!(small["status"], "success", "{small}");

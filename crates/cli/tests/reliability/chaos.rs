@@ -36,6 +36,7 @@ struct Book {
 
 #[test]
 fn kills_at_random_lose_nothing_on_sqlite() {
+    let start = Instant::now();
     let fleet = Fleet::new(None, 40);
     let mut server = fleet.serve("server", 3);
     let addr = Arc::new(Mutex::new(server.addr.clone()));
@@ -58,10 +59,12 @@ fn kills_at_random_lose_nothing_on_sqlite() {
         }
     });
     settle(&fleet, &server, &book, &[&server]);
+    eprintln!("SQLite: {:.0} s", start.elapsed().as_secs_f64());
 }
 
 #[test]
 fn kills_at_random_lose_nothing_on_postgres() {
+    let start = Instant::now();
     let Some(cluster) = Postgres::start() else { return };
     let fleet = Fleet::new(Some(cluster.database()), 40);
     let mut server = fleet.serve("server", 0);
@@ -93,6 +96,7 @@ fn kills_at_random_lose_nothing_on_postgres() {
     });
     let processes: Vec<&Process> = workers.iter().chain([&server]).collect();
     settle(&fleet, &server, &book, &processes);
+    eprintln!("PostgreSQL: {:.0} s", start.elapsed().as_secs_f64());
 }
 
 /// Ends the submitting thread also where the test fails.
@@ -151,8 +155,8 @@ fn settle(fleet: &Fleet, server: &Process, book: &Book, processes: &[&Process]) 
     let (client, golden) = (fleet.client(), golden(fleet, &CHOICES));
     let ids: Vec<String> = book.tasks.lock().unwrap().keys().cloned().collect();
     assert!(ids.len() > 20, "only {} tasks were acknowledged", ids.len());
-    let start = Instant::now();
     for id in &ids {
+        let start = Instant::now();
         while !look(&client, &server.addr, book, id) {
             let log = || explain(processes);
             assert!(start.elapsed() < Duration::from_secs(90), "{id} is stuck:\n{}", log());

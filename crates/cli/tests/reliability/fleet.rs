@@ -44,8 +44,9 @@ pub(crate) struct Fleet {
     pub(crate) requests_per_second: u32,
     /// More lines of the configuration, before the tables.
     pub(crate) settings: String,
-    /// The same within `[tasks]`.
+    /// The same within `[tasks]`, and within `[limits]`.
     pub(crate) task_settings: String,
+    pub(crate) limits: String,
 }
 
 /// A process that ends with this value.
@@ -83,6 +84,7 @@ impl Fleet {
             requests_per_second: 100_000,
             settings: String::new(),
             task_settings: String::new(),
+            limits: String::new(),
         };
         for number in 0..3 {
             let path = fleet.backups(number);
@@ -142,9 +144,8 @@ impl Fleet {
             text += &format!("database = \"{url}\"\n");
         }
         text += &format!(
-            "[limits]\nrequests_per_second = {}\nconnections = 20000\n\
-             [tasks]\nlease_seconds = {}\n{}\n",
-            self.requests_per_second, self.lease_seconds, self.task_settings
+            "[limits]\nrequests_per_second = {}\n{}\n[tasks]\nlease_seconds = {}\n{}\n",
+            self.requests_per_second, self.limits, self.lease_seconds, self.task_settings
         );
         for number in 0..self.projects {
             let id = project(number);
@@ -418,6 +419,7 @@ pub(crate) fn golden(fleet: &Fleet, choices: &[Choice]) -> HashMap<Choice, Strin
         instances: 1,
         settings: String::new(),
         task_settings: String::new(),
+        limits: String::new(),
         ..*fleet
     };
     for number in 0..3 {

@@ -1,46 +1,60 @@
 //! Workers that are stopped, and come back to find that somebody else has done their work.
 
+use std::thread::scope;
 use std::time::{Duration, Instant};
 
 use offkey_testkit::Postgres;
 
-use crate::fleet::{Choice, Fleet, signal};
+use crate::fleet::{Choice, Fleet, Process, signal};
+
+/// Rounds that run beside each other: what takes its time is waiting.
+const LANES: usize = 3;
 
 #[test]
 fn worker_stopped_past_its_lease_changes_nothing_when_it_goes_on() {
     let Some(cluster) = Postgres::start() else { return };
-    let mut fleet = Fleet::new(Some(cluster.database()), 4);
-    fleet.lease_seconds = 1;
-    fleet.add_large();
-    let (server, client) = (fleet.serve("server", 0), fleet.client());
     let rounds = std::env::var("OFFKEY_STOPS").map_or(6, |text| text.parse().unwrap());
-    for round in 0..rounds {
-        let first = fleet.worker("first", 1);
-        let choice = Choice::One("large.rdb");
-        let instance = round % fleet.instances;
-        let created = client.create(&server.addr, instance, &choice).unwrap();
-        let id = created.task_id().unwrap_or_else(|| panic!("{created:?}"));
-        client.wait(&server.addr, instance, &id, &["running"]);
-        // Its analysis goes on and may even end, but nobody hears of it.
-        first.signal("STOP");
-        let second = fleet.worker("second", 1);
-        let ended = client.wait(&server.addr, instance, &id, &["success", "failed"]);
-        assert_eq!(ended["status"], "success", "{ended}");
-        let report = client.report(&server.addr, instance, &id).body;
-        assert!(second.logged(&["task ends"]), "{}", second.log());
-
-        first.signal("CONT");
-        let start = Instant::now();
-        while !first.logged(&["lost"]) {
-            assert!(start.elapsed() < Duration::from_secs(20), "{}", first.log());
-            std::thread::sleep(Duration::from_millis(10));
+    let start = Instant::now();
+    scope(|scope| {
+        for lane in 0..LANES {
+            let cluster = &cluster;
+            scope.spawn(move || {
+                let mut fleet = Fleet::new(Some(cluster.database()), 4);
+                fleet.lease_seconds = 1;
+                fleet.add_large();
+                let server = fleet.serve("server", 0);
+                for round in (lane..rounds).step_by(LANES) {
+                    stop_and_go_on(&fleet, &server, round % fleet.instances);
+                }
+            });
         }
-        assert!(!first.logged(&["task ends"]), "{}", first.log());
-        assert_eq!(client.show(&server.addr, instance, &id).unwrap().json(), ended);
-        assert!(client.report(&server.addr, instance, &id).body == report);
-        second.kill();
-        first.kill();
+    });
+    eprintln!("{rounds} workers stopped in {:.0} s", start.elapsed().as_secs_f64());
+}
+
+fn stop_and_go_on(fleet: &Fleet, server: &Process, instance: usize) {
+    let client = fleet.client();
+    let first = fleet.worker("first", 1);
+    let created = client.create(&server.addr, instance, &Choice::One("large.rdb")).unwrap();
+    let id = created.task_id().unwrap_or_else(|| panic!("{created:?}"));
+    client.wait(&server.addr, instance, &id, &["running"]);
+    // Its analysis goes on and may even end, but nobody hears of it.
+    first.signal("STOP");
+    let second = fleet.worker("second", 1);
+    let ended = client.wait(&server.addr, instance, &id, &["success", "failed"]);
+    assert_eq!(ended["status"], "success", "{ended}");
+    let report = client.report(&server.addr, instance, &id).body;
+    assert!(second.logged(&["task ends"]), "{}", second.log());
+
+    first.signal("CONT");
+    let start = Instant::now();
+    while !first.logged(&["lost"]) {
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", first.log());
+        std::thread::sleep(Duration::from_millis(10));
     }
+    assert!(!first.logged(&["task ends"]), "{}", first.log());
+    assert_eq!(client.show(&server.addr, instance, &id).unwrap().json(), ended);
+    assert!(client.report(&server.addr, instance, &id).body == report);
 }
 
 #[test]

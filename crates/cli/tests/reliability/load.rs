@@ -1,6 +1,7 @@
 //! Load on loopback, bounded in count and time; OFFKEY_LOAD=full for the figures of the docs.
 
 use std::fs;
+use std::io::{ErrorKind, Read as _};
 use std::net::TcpStream;
 use std::sync::Mutex;
 use std::thread::{scope, sleep};
@@ -72,7 +73,9 @@ fn open_files(process: &Process) -> usize {
 #[test]
 fn requests_are_answered_beside_thousands_of_idle_connections() {
     let (idle, gets, creates, seconds) = size();
-    let fleet = Fleet::new(None, 1 + usize::try_from(creates * seconds).unwrap());
+    let mut fleet = Fleet::new(None, 1 + usize::try_from(creates * seconds).unwrap());
+    // They are to be there to the end.
+    fleet.limits = "header_seconds = 600".to_owned();
     let (server, client) = (fleet.serve("server", 1), fleet.client());
     let task = client.run(&server.addr, 0, &Choice::All);
     let id = task["id"].as_str().unwrap();
@@ -99,6 +102,11 @@ fn requests_are_answered_beside_thousands_of_idle_connections() {
         (seen, created) = (shown.join().unwrap(), made.join().unwrap());
     });
     let rss = rss_kb(&server);
+    for mut connection in &connections {
+        connection.set_nonblocking(true).unwrap();
+        let read = connection.read(&mut [0]);
+        assert!(matches!(&read, Err(error) if error.kind() == ErrorKind::WouldBlock), "{read:?}");
+    }
     assert!(seen.failed.is_empty() && created.failed.is_empty(), "{seen:?} {created:?}");
     assert!(seen.refused.is_empty() && created.refused.is_empty(), "{seen:?} {created:?}");
     drop(connections);

@@ -5,6 +5,7 @@ mod analysis;
 mod chaos;
 mod clocks;
 mod database;
+mod faults;
 mod fleet;
 mod leases;
 mod load;

@@ -97,7 +97,7 @@ fn die_at(fleet: &Fleet, reports: &HashMap<Choice, String>, commit: &str, moment
         let ended = client.wait(&server.addr, 0, id, &["success", "failed"]);
         if commit == "give_up" {
             let error = ended["error_msg"].as_str().unwrap();
-            assert!(error.starts_with("worker died 3 times, the last time at byte "), "{error}");
+            assert!(error.starts_with("worker died 3 times, the last time after byte "), "{error}");
             continue;
         }
         assert_eq!(ended["status"], "success", "{point}: {ended}\n{}", server.log());
@@ -122,7 +122,7 @@ fn set_up(fleet: &Fleet, client: &Client, commit: &str) -> Option<(String, Choic
             fs::rename(fleet.backups(1), fleet.backups(7)).unwrap();
             Some((created.task_id().unwrap(), Choice::All))
         }
-        "release" | "died" | "give_up" => {
+        "release" | "died" | "give_up" | "beat" => {
             fleet.add_large();
             let server = fleet.serve("server", 0);
             let choice = Choice::One("large.rdb");

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::fleet::{Choice, Client, Fleet};
+use crate::fleet::{Choice, Client, Fleet, Process};
 
 /// A small file system of its own in a folder, where this user may mount one.
 struct Small<'p>(&'p Path);
@@ -108,6 +108,42 @@ fn full_disk_shows_in_health_and_passes() {
     becomes(200);
     let last = client.run(&server.addr, 1, &Choice::All);
     assert_eq!(last["status"], "success", "{last}\n{}", server.log());
+}
+
+/// Where nothing may be mounted: the system lets the process's files grow no more.
+#[test]
+fn files_that_may_not_grow_refuse_tasks_until_they_may() {
+    let mut fleet = Fleet::new(None, 20);
+    fleet.lease_seconds = 1;
+    // The signal that goes with the limit would end the process; a full disk sends none.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(env!("CARGO_BIN_EXE_offkey"));
+    shell.arg("serve").arg("--config").arg(fleet.config("server", 1));
+    let server = Process::spawn(shell, "listening").unwrap();
+    let client = fleet.client();
+    let may_grow = |limit: &str| {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args(["--pid", &server.pid(), &format!("--fsize={limit}:unlimited")]);
+        assert!(prlimit.status().unwrap().success());
+    };
+    let first = client.create(&server.addr, 0, &Choice::All).unwrap().task_id().unwrap();
+    may_grow("0");
+    for instance in 1..4 {
+        let refused = client.create(&server.addr, instance, &Choice::All).unwrap();
+        assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("5")));
+    }
+    let start = Instant::now();
+    while !Client::health(&server.addr).is_ok_and(|(status, _)| status == 503) {
+        assert!(start.elapsed() < Duration::from_secs(15), "{}", server.log());
+        sleep(Duration::from_millis(50));
+    }
+    let shown = client.show(&server.addr, 0, &first).unwrap();
+    assert_eq!(shown.status, 200, "{shown:?}");
+    may_grow("unlimited");
+    let ended = client.wait(&server.addr, 0, &first, &["success", "failed"]);
+    assert_eq!(ended["status"], "success", "{ended}");
+    let last = client.run(&server.addr, 5, &Choice::All);
+    assert_eq!(last["status"], "success", "{last}");
 }
 
 #[test]

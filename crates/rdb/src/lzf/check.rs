@@ -107,6 +107,31 @@ impl Lane {
         Self { pos: payload.start, done: 0, borrow: 0, number, payload }
     }
 
+    /// Passes the next token; false if it cannot be seen whole.
+    #[inline(always)]
+    fn step(&mut self, buf: &[u8]) -> bool {
+        let bytes = buf.get(self.pos..).and_then(|rest| rest.first_chunk::<4>());
+        let Some(bytes) = bytes else { return false };
+        let [control, ..] = *bytes;
+        let Some(step) = STEPS.get(usize::from(control)) else { return false };
+        let Step { token_len, expands_to, back, shift } = *step;
+        let bytes_after = u64::from(u32::from_le_bytes(*bytes)) >> shift & 0xffff;
+        self.borrow |= self.done.wrapping_sub(back.wrapping_add(bytes_after >> 8));
+        self.done = self.done.wrapping_add(expands_to).wrapping_add(bytes_after & 0xff);
+        self.pos = self.pos.wrapping_add(token_len);
+        true
+    }
+
+    /// Goes on to the end of the string, alone.
+    fn is_right_to_its_end(mut self, buf: &[u8]) -> bool {
+        while self.pos < self.payload.end {
+            if !self.step(buf) {
+                return false;
+            }
+        }
+        self.is_right()
+    }
+
     fn is_right(&self) -> bool {
         let is_whole = self.pos == self.payload.end && self.done == self.payload.len;
         is_whole && self.done > 0 && self.borrow >> 63 == 0
@@ -116,40 +141,38 @@ impl Lane {
 /// Checks all `payloads` of `buf`; calls `doubtful` with the number of each that has to be
 /// looked at by [`check`], which those without damage seldom are.
 pub(crate) fn check_all(buf: &[u8], payloads: &[Payload], mut doubtful: impl FnMut(usize)) {
-    let mut waiting = payloads.iter().copied().enumerate();
-    let mut next = || waiting.next().map(|(number, payload)| Lane::new(number, payload));
-    let (Some(a), Some(b), Some(c)) = (next(), next(), next()) else {
-        return (0..payloads.len()).for_each(doubtful);
-    };
-    let mut lanes: [Lane; LANES] = [a, b, c];
-    'all: loop {
-        for lane in &mut lanes {
-            if lane.pos >= lane.payload.end {
-                if !lane.is_right() {
-                    doubtful(lane.number);
-                }
-                match next() {
-                    Some(new) => *lane = new,
-                    None => {
-                        lane.number = usize::MAX;
-                        break 'all;
+    let waiting = payloads.iter().copied().enumerate();
+    let mut waiting = waiting.map(|(number, payload)| Lane::new(number, payload));
+    let mut begun: [Option<Lane>; LANES] = [waiting.next(), waiting.next(), waiting.next()];
+    if let [Some(a), Some(b), Some(c)] = begun {
+        let mut lanes = [a, b, c];
+        'all: loop {
+            for lane in &mut lanes {
+                if lane.pos >= lane.payload.end {
+                    if !lane.is_right() {
+                        doubtful(lane.number);
+                    }
+                    match waiting.next() {
+                        Some(new) => *lane = new,
+                        None => {
+                            lane.number = usize::MAX;
+                            break 'all;
+                        }
                     }
                 }
+                if !lane.step(buf) {
+                    break 'all;
+                }
             }
-            let bytes = buf.get(lane.pos..).and_then(|rest| rest.first_chunk::<4>());
-            let Some(bytes) = bytes else { break 'all };
-            let [control, ..] = *bytes;
-            let Some(step) = STEPS.get(usize::from(control)) else { break 'all };
-            let Step { token_len, expands_to, back, shift } = *step;
-            let bytes_after = u64::from(u32::from_le_bytes(*bytes)) >> shift & 0xffff;
-            lane.borrow |= lane.done.wrapping_sub(back.wrapping_add(bytes_after >> 8));
-            lane.done = lane.done.wrapping_add(expands_to).wrapping_add(bytes_after & 0xff);
-            lane.pos = lane.pos.wrapping_add(token_len);
+        }
+        begun = lanes.map(|lane| (lane.number != usize::MAX).then_some(lane));
+    }
+    // The last ones have nobody beside them.
+    for lane in begun.into_iter().flatten().chain(waiting) {
+        if !lane.is_right_to_its_end(buf) {
+            doubtful(lane.number);
         }
     }
-    // The last ones, and what no four bytes follow.
-    lanes.iter().filter(|lane| lane.number != usize::MAX).for_each(|lane| doubtful(lane.number));
-    waiting.for_each(|(number, _)| doubtful(number));
 }
 
 #[cfg(test)]

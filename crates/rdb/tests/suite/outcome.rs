@@ -4,8 +4,10 @@ use std::fmt::Write;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Read;
 
+use std::ops::ControlFlow;
+
 use offkey_rdb::{
-    Blocks, Checksum, Entry, Error, Header, Key, ObjectType, Options, Part, Reader, Visit,
+    Blocks, Checksum, Entry, Error, Header, Key, ObjectType, Options, Part, RdbType, Reader, Visit,
 };
 use offkey_testkit::{Expected, Truth};
 
@@ -60,6 +62,46 @@ pub(crate) fn read_rows(source: impl Read) -> Outcome {
     }
 }
 
+/// Reads a file with string keys in a row where they are plain, `count_max` at most at once;
+/// their offsets are not told. Answers also how many they were.
+pub(crate) fn read_strings(source: impl Read, count_max: usize) -> (Outcome, usize) {
+    let mut count = 0;
+    let outcome = match Reader::new(source, Options::default()) {
+        Ok(reader) => read_keys(reader, true, |reader, keys| {
+            let (db, slot) = (reader.db(), reader.slot());
+            let mut left = count_max;
+            reader.strings_at_hand(|string| {
+                assert_eq!(&string.padded[..string.name.len()], string.name);
+                let mut digest = Digest { wants_items: true, ..Digest::default() };
+                digest.part(Part::String(string.value));
+                let key = Key {
+                    db,
+                    key_len: string.name.len() as u64,
+                    rdb_type: RdbType::String,
+                    expire_at_ms: string.expire_at_ms,
+                    idle_seconds: None,
+                    freq: None,
+                    slot,
+                    meta_class_count: 0,
+                    at: 0,
+                };
+                keys.push(Seen {
+                    key,
+                    name: string.name.to_vec(),
+                    count: digest.count(key),
+                    content: digest.content.0.finish(),
+                    damage: None,
+                });
+                count += 1;
+                left -= 1;
+                if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+        }),
+        Err(error) => failed(error),
+    };
+    (outcome, count)
+}
+
 /// Reads a file in another thread.
 pub(crate) fn read_ahead(source: impl Read + Send + 'static) -> Outcome {
     match Reader::read_ahead(source, Options::default()) {
@@ -72,10 +114,20 @@ fn failed(error: Error) -> Outcome {
     Outcome { header: None, keys: Vec::new(), others: Vec::new(), end: Err(error), at: 0 }
 }
 
-fn read_all<B: Blocks>(mut reader: Reader<B>, wants_items: bool) -> Outcome {
+fn read_all<B: Blocks>(reader: Reader<B>, wants_items: bool) -> Outcome {
+    read_keys(reader, wants_items, |_, _| {})
+}
+
+/// Reads keys, with `before` called before each entry.
+fn read_keys<B: Blocks>(
+    mut reader: Reader<B>,
+    wants_items: bool,
+    mut before: impl FnMut(&mut Reader<B>, &mut Vec<Seen>),
+) -> Outcome {
     let mut keys = Vec::new();
     let mut others = Vec::new();
     let end = loop {
+        before(&mut reader, &mut keys);
         let entry = match reader.next_entry() {
             Ok(entry) => entry,
             Err(error) => break Err(error),

@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::{self, Read};
 
-use offkey_rdb::{Checksum, Entry, Error, ErrorKind, Options, Reader};
+use offkey_rdb::{Checksum, Entry, Error, ErrorKind, Key, Options, Reader};
 use offkey_testkit::{Dialect, Fixture, Keyspace, RdbFile, Rng, mutate, value};
 
-use crate::outcome::{Outcome, Seen, assert_expected, read, read_ahead, read_rows};
+use crate::outcome::{Outcome, Seen, assert_expected, read, read_ahead, read_rows, read_strings};
 
 /// Hands out a file in pieces of at most so many bytes.
 struct Pieces {
@@ -107,6 +107,35 @@ fn items_not_wanted_are_checked_and_counted_all_the_same() {
             );
         }
     }
+}
+
+#[test]
+fn string_keys_in_a_row_are_the_keys_of_the_entries() {
+    let mut rng = Rng::new(5);
+    let mut files: Vec<Vec<u8>> =
+        Fixture::small().iter().map(|fixture| fs::read(&fixture.path).unwrap()).collect();
+    for (_, keyspace) in small_keyspaces() {
+        files.extend((0..300).map(|_| mutate(&keyspace.bytes, &mut rng)));
+        files.push(keyspace.bytes);
+    }
+    let mut count = 0;
+    for bytes in files {
+        let entries = read(&*bytes);
+        for count_max in [1, 2, usize::MAX] {
+            let (strings, in_a_row) = read_strings(&*bytes, count_max);
+            let keys = |outcome: &Outcome| {
+                let without_place =
+                    |seen: &Seen| Seen { key: Key { at: 0, ..seen.key }, ..seen.clone() };
+                outcome.keys.iter().map(without_place).collect::<Vec<_>>()
+            };
+            assert_eq!(keys(&entries), keys(&strings));
+            assert_eq!((entries.at, &entries.others), (strings.at, &strings.others));
+            let end = |outcome: &Outcome| format!("{:?}", outcome.end);
+            assert_eq!(end(&entries), end(&strings));
+            count += in_a_row;
+        }
+    }
+    assert!(count > 1000, "only {count} keys were read in a row");
 }
 
 #[test]

@@ -52,15 +52,20 @@ macro_rules! free {
 
 /// Chooses a part: of the tasks with the highest priority, of the project that has the fewest
 /// running, the oldest. An instance has one task at a time, so that a task's parts are its own.
+///
+/// What runs is counted once and not for each part that could be taken: there may be thousands.
 const CHOOSE: &str = concat!(
-    "SELECT p.task_id, p.step, p.number FROM parts p JOIN tasks t ON t.id = p.task_id WHERE ",
+    "WITH busy AS (SELECT r.task_id, o.project_id FROM parts r JOIN tasks o ON o.id = r.task_id ",
+    "WHERE ",
+    held!("r"),
+    ") SELECT p.task_id, p.step, p.number FROM parts p JOIN tasks t ON t.id = p.task_id ",
+    "LEFT JOIN (SELECT task_id, COUNT(*) AS parts FROM busy GROUP BY task_id) own ",
+    "ON own.task_id = t.id ",
+    "LEFT JOIN (SELECT project_id, COUNT(*) AS parts FROM busy GROUP BY project_id) shared ",
+    "ON shared.project_id = t.project_id WHERE ",
     free!("p"),
-    " AND (SELECT COUNT(*) FROM parts r WHERE r.task_id = p.task_id AND ",
-    held!("r"),
-    ") < $1 ORDER BY t.priority DESC, (SELECT COUNT(*) FROM parts r JOIN tasks o ",
-    "ON o.id = r.task_id WHERE o.project_id = t.project_id AND ",
-    held!("r"),
-    "), t.created_at_ms, t.id, p.number LIMIT 1"
+    " AND COALESCE(own.parts, 0) < $1 ORDER BY t.priority DESC, COALESCE(shared.parts, 0), ",
+    "t.created_at_ms, t.id, p.number LIMIT 1"
 );
 
 const TAKE: &str = concat!(
@@ -77,7 +82,7 @@ const TAKE: &str = concat!(
 const GIVE_UP: &str = concat!(
     "UPDATE tasks SET state = 'failed', finished_at_ms = ",
     now_ms!(),
-    ", error = (SELECT 'worker died ' || (died + 1) || ' times, the last time at byte ' ",
+    ", error = (SELECT 'worker died ' || (died + 1) || ' times, the last time after byte ' ",
     "|| bytes_read FROM parts WHERE task_id = tasks.id AND state = 'running' AND died + 1 >= $1 ",
     "AND lease_until_ms < ",
     now_ms!(),

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::error::DatabaseError;
-use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Executor as _};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _};
 use tokio::time::timeout;
 
 pub(crate) use self::claims::Terms;
@@ -101,6 +101,12 @@ impl Store {
             })
             .acquire_timeout(CONNECT_MAX)
             .after_connect(move |connection, _| Box::pin(prepare(kind, connection)))
+            // Where a commit failed, the database may have ended the transaction and the driver
+            // not: such a connection is of no use any more.
+            .before_acquire(|connection, _| {
+                let is_usable = !connection.is_in_transaction();
+                Box::pin(std::future::ready(Ok(is_usable)))
+            })
             .connect_with(options)
             .await?;
         fail::point("migrate", Moment::Before).await;
@@ -182,8 +188,8 @@ fn database_error_may_pass(error: &dyn DatabaseError) -> bool {
         // with what SQLite adds in the higher bits.
         Ok(number) if code.len() != 5 => matches!(number & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14),
         // Connection, rollback of a transaction, lack of room, operator's intervention, system
-        // error, lock not available, statement that took too long, read-only server.
-        _ => ["08", "40", "53", "57", "58", "55P03", "25006"]
+        // error, lock not available, read-only server, transaction that took too long.
+        _ => ["08", "40", "53", "57", "58", "55P03", "25006", "25P03", "25P04"]
             .iter()
             .any(|class| code.starts_with(class)),
     }

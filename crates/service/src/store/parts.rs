@@ -102,6 +102,7 @@ impl Store {
             .await?;
             if released.rows_affected() == 1 {
                 rest(&mut transaction, claim).await?;
+                self.announce(&mut transaction, super::listen::ADDED).await?;
             }
             self.commit(transaction, "release").await?;
             Ok(released.rows_affected() == 1)
@@ -188,12 +189,15 @@ impl Store {
             .bind(claim.step.name())
             .fetch_one(&mut *transaction)
             .await?;
-            match next {
-                Next::Together(_) if left > 0 => {}
-                Next::Together(step) => add(&mut transaction, &id, step, 1).await?,
-                Next::Each(step, count) => add(&mut transaction, &id, step, count).await?,
+            let follows = match next {
+                Next::Together(_) if left > 0 => None,
+                Next::Together(step) => Some((step, 1)),
+                Next::Each(step, count) => Some((step, count)),
+            };
+            if let Some((step, count)) = follows {
+                add(&mut transaction, &id, step, count).await?;
+                self.announce(&mut transaction, super::listen::ADDED).await?;
             }
-            self.announce(&mut transaction, super::listen::ADDED).await?;
             self.commit(transaction, "done").await?;
             Ok(true)
         })

@@ -12,14 +12,14 @@ use crate::fail::{self, Moment};
 const FORGET_MS: i64 = 3_600_000;
 
 impl Store {
-    /// Notes that a process with so many slots is alive.
+    /// Notes that a process is alive, with so many workers.
     pub(crate) async fn seen(&self, worker_id: Uuid, slots: usize) -> Result<(), StoreError> {
         self.within(async {
             fail::point("seen", Moment::Before).await;
             sqlx::query(concat!(
                 "INSERT INTO workers (id, slots, seen_at_ms) VALUES ($1, $2, ",
                 now_ms!(),
-                ") ON CONFLICT (id) DO UPDATE SET seen_at_ms = ",
+                ") ON CONFLICT (id) DO UPDATE SET slots = excluded.slots, seen_at_ms = ",
                 now_ms!()
             ))
             .bind(worker_id.to_string())
@@ -82,6 +82,12 @@ mod tests {
             assert_eq!(store.workers(minute).await.unwrap(), 1);
             tokio::time::sleep(Duration::from_millis(20)).await;
             assert_eq!(store.workers(Duration::from_millis(5)).await.unwrap(), 0);
+            // One whose workers have all come to grief runs nothing.
+            store.seen(id, 3).await.unwrap();
+            store.seen(id, 0).await.unwrap();
+            assert_eq!(store.workers(minute).await.unwrap(), 0);
+            store.seen(id, 1).await.unwrap();
+            assert_eq!(store.workers(minute).await.unwrap(), 1);
             store.gone(id).await.unwrap();
             assert_eq!(store.workers(minute).await.unwrap(), 0);
         })

@@ -27,8 +27,8 @@ use super::{Progress, Step};
 use crate::settings::TaskLimits;
 use crate::store::{Store, StoreError};
 
-/// How often the process says how far it is.
-const TOLD_EVERY: Duration = Duration::from_millis(200);
+/// How often the process says how far it is: what is known of it once it has crashed.
+const TOLD_EVERY: Duration = Duration::from_millis(20);
 
 /// Last bytes of its stderr that are kept.
 const STDERR_LEN_MAX: u64 = 4096;
@@ -89,6 +89,8 @@ pub(super) enum Ended {
     Done(Done),
     /// The process ended on its way: how, and what it said last.
     Died(String),
+    /// There is no process, which is no fault of what it was to read.
+    Unstarted(String),
     /// A result of an earlier part could not be had.
     Store(StoreError),
     /// It is not there any more, and nor is the task.
@@ -167,7 +169,7 @@ async fn in_process(
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(failed)?;
+        .map_err(|error| Ended::Unstarted(format!("{}: {error}", program.display())))?;
     let no_pipe = || failed(io::ErrorKind::BrokenPipe.into());
     let mut stdin = child.stdin.take().ok_or_else(no_pipe)?;
     let mut stdout = child.stdout.take().ok_or_else(no_pipe)?;
@@ -380,6 +382,25 @@ impl offkey_analysis::Progress for Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::AnalysisConfig;
+    use crate::store::tests::with_each;
+
+    #[tokio::test]
+    async fn process_that_cannot_be_started_is_no_death() {
+        with_each(|store| async move {
+            let isolation = Isolation::Process(PathBuf::from("/nowhere/offkey"));
+            let settings = AnalysisConfig::default();
+            let job = Job { step: Step::Whole, inputs: vec![], settings, now_ms: 0, blobs: 0 };
+            let earlier = Earlier { store, task_id: Uuid::nil(), parts: vec![] };
+            let limits = TaskLimits::default();
+            let ended = run(&isolation, &limits, job, earlier, &Arc::default()).await;
+            assert!(
+                matches!(&ended, Ended::Unstarted(why) if why.contains("nowhere")),
+                "{ended:?}"
+            );
+        })
+        .await;
+    }
 
     #[test]
     fn end_of_a_process_is_told_with_its_own_words() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{interval, timeout};
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::{Isolation, Pulse, Slot, Tasks};
@@ -16,6 +16,9 @@ use crate::store::{Location, Terms, listen};
 
 /// How long the database may take to answer whether it is there.
 const ASK_MAX: Duration = Duration::from_millis(800);
+
+/// When a process whose workers are not all alive shows itself again: it may just have begun.
+const SHOW_AGAIN: Duration = Duration::from_millis(500);
 
 /// What the workers of a process share.
 #[derive(Debug)]
@@ -118,14 +121,15 @@ impl Engine {
 
     /// Shows the other processes that this one is alive, as long as its workers are.
     async fn show(self: Arc<Self>) {
-        let mut turn = interval(self.terms.lease / 3);
         loop {
-            turn.tick().await;
             let alive = self.pulse.alive(self.terms.lease);
             match self.tasks.store.seen(self.terms.worker_id, alive).await {
                 Ok(()) => self.shown.beat(0),
                 Err(error) => tracing::warn!(%error, "no sign of life could be given"),
             }
+            let usual = self.terms.lease / 3;
+            let is_whole = alive == self.pulse.slots();
+            sleep(if is_whole { usual } else { usual.min(SHOW_AGAIN) }).await;
         }
     }
 }

@@ -3,17 +3,20 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// Of a worker that has had no answer yet.
+const NEVER: u64 = u64::MAX;
+
 /// When each worker last got an answer from the database.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     start: Instant,
-    /// Milliseconds after the start.
+    /// Milliseconds after the start, or [`NEVER`].
     slots: Vec<AtomicU64>,
 }
 
 impl Pulse {
     pub(crate) fn new(slots: usize) -> Self {
-        Self { start: Instant::now(), slots: (0..slots).map(|_| AtomicU64::new(0)).collect() }
+        Self { start: Instant::now(), slots: (0..slots).map(|_| AtomicU64::new(NEVER)).collect() }
     }
 
     /// How many workers there are to be.
@@ -32,7 +35,8 @@ impl Pulse {
     pub(crate) fn alive(&self, within: Duration) -> usize {
         let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         let since_ms = self.now_ms().saturating_sub(within_ms);
-        self.slots.iter().filter(|slot| slot.load(Ordering::Relaxed) >= since_ms).count()
+        let lately = |ms| ms != NEVER && ms >= since_ms;
+        self.slots.iter().filter(|slot| lately(slot.load(Ordering::Relaxed))).count()
     }
 
     fn now_ms(&self) -> u64 {
@@ -47,12 +51,12 @@ mod tests {
     #[test]
     fn silent_worker_is_not_alive() {
         let pulse = Pulse::new(2);
-        std::thread::sleep(Duration::from_millis(30));
-        assert_eq!(pulse.alive(Duration::from_millis(10)), 0);
+        assert_eq!(pulse.alive(Duration::from_secs(1)), 0);
         pulse.beat(1);
         pulse.beat(7);
-        assert_eq!(pulse.alive(Duration::from_secs(1)), 2);
-        assert_eq!(pulse.alive(Duration::from_millis(10)), 1);
+        assert_eq!(pulse.alive(Duration::from_secs(1)), 1);
+        std::thread::sleep(Duration::from_millis(30));
+        assert_eq!(pulse.alive(Duration::from_millis(10)), 0);
         assert_eq!(Pulse::new(0).alive(Duration::from_secs(1)), 0);
     }
 }

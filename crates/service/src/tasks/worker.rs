@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{interval, sleep};
+use tokio::time::{interval_at, sleep};
 use tracing::Instrument as _;
 
 use super::child::{Earlier, Ended, Watch, run};
@@ -21,7 +21,7 @@ use crate::store::{DEATHS_MAX, News, Next};
 const BEAT_MAX: Duration = Duration::from_secs(2);
 
 /// How often a worker looks for what nobody told it of: tasks of workers that have died, or
-/// whose time to be tried again has come.
+/// whose time to be tried again has come; more often where leases are short.
 const IDLE: Duration = Duration::from_secs(2);
 
 /// How long a worker waits before it asks a database that failed again.
@@ -77,6 +77,7 @@ impl Slot {
     /// Runs parts until `stop` says so; one that runs then is given back.
     async fn work(mut self) {
         let mut added = self.engine.tasks.added.subscribe();
+        let idle = IDLE.min(self.engine.terms.lease / 3);
         while !*self.stop.borrow() {
             let claimed = self.engine.tasks.store.claim(&self.engine.terms).await;
             match claimed {
@@ -89,7 +90,7 @@ impl Slot {
                         }
                         None => tokio::select! {
                             _ = added.changed() => {}
-                            () = sleep(IDLE) => {}
+                            () = sleep(idle) => {}
                             _ = self.stop.changed() => {}
                         },
                     }
@@ -116,6 +117,7 @@ impl Slot {
             Ended::Done(done) => verdict(claim, done, watch.progress()),
             Ended::Died(how) => died(claim, &how, watch.progress()),
             Ended::Store(error) => fault(claim, error.to_string(), watch.progress(), None),
+            Ended::Unstarted(why) => fault(claim, why, watch.progress(), None),
             Ended::Lost => return,
         };
         self.engine.metrics.analysed(verdict.word(), watch.progress(), start.elapsed());
@@ -136,7 +138,9 @@ impl Slot {
         };
         tokio::pin!(analysis);
         let lease = engine.terms.lease;
-        let mut heartbeat = interval(BEAT_MAX.min(lease / 3));
+        let beat = BEAT_MAX.min(lease / 3);
+        // The lease has just begun.
+        let mut heartbeat = interval_at(tokio::time::Instant::now() + beat, beat);
         loop {
             tokio::select! {
                 ended = &mut analysis => return Some(ended),
@@ -308,7 +312,7 @@ fn died(claim: &Claim, how: &str, progress: Progress) -> Verdict {
         return Verdict::Died(RETRY, how.to_owned());
     }
     let at = progress.bytes_read;
-    let error = format!("worker died {deaths} times, the last time at byte {at}: {how}");
+    let error = format!("worker died {deaths} times, the last time after byte {at}: {how}");
     Verdict::Finish(Outcome { error: Some(error), report: None, progress })
 }
 
@@ -359,7 +363,7 @@ mod tests {
             claim.deaths += 1;
         }
         let Verdict::Finish(outcome) = died(&claim, "signal 9", progress) else { panic!() };
-        let error = "worker died 3 times, the last time at byte 42: signal 9";
+        let error = "worker died 3 times, the last time after byte 42: signal 9";
         assert_eq!(outcome.error.as_deref(), Some(error));
     }
 }

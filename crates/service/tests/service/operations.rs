@@ -1,5 +1,7 @@
 //! What those who run the service ask it, and what it says of its own API.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::common::{Answer, INSTANCE, PROJECT, Request, Service, analysis, strings};
@@ -20,6 +22,12 @@ fn service() -> Service {
 #[test]
 fn service_that_works_says_so() {
     let service = service();
+    // It takes the workers a moment to find the database.
+    let start = Instant::now();
+    while ask(&service, "GET", "/readyz").status != 200 {
+        assert!(start.elapsed() < Duration::from_secs(20), "not ready");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     for target in ["/healthz", "/readyz"] {
         let answer = ask(&service, "GET", target);
         assert_eq!((answer.status, &answer.body["status"]), (200, &json!("ok")), "{target}");

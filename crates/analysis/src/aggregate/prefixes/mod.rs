@@ -22,6 +22,7 @@ use offkey_rdb::ObjectType;
 
 use crate::aggregate::leading::{Leading, RankBy};
 use crate::facts::KeyFacts;
+use crate::strings::StringRun;
 
 pub(crate) use self::branches::Branch;
 pub use self::rule::PrefixRule;
@@ -86,23 +87,91 @@ impl Prefixes {
     pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
         let type_at = self.tree.type_at(facts.object_type);
         let folded = self.rule.may_recall().then(|| Folded::new(facts.key, &self.rule)).flatten();
-        match folded.as_ref().and_then(|folded| self.recent.path(folded, type_at)) {
-            Some(path) => path.iter().for_each(|at| self.tree.add(*at, Counts::of(facts))),
-            None => self.observe_new(facts, type_at, folded.as_ref()),
+        self.observe_one(facts.key, folded.as_ref(), type_at, Counts::of(facts));
+    }
+
+    pub(crate) fn observe_strings(&mut self, run: &StringRun<'_>) {
+        let type_at = self.tree.type_at(ObjectType::String);
+        let may_recall = self.rule.may_recall();
+        // Keys that follow each other are often alike: their counts are added at once.
+        let mut alike: Option<(usize, Folded)> = None;
+        let mut counts = Counts::default();
+        for (row, padded) in run.keys() {
+            let one = Counts::one(row.size(), row.expire_at_ms().is_none());
+            let folded = if may_recall {
+                Folded::of_padded(padded, row.name_len(), &self.rule)
+            } else {
+                None
+            };
+            if let (Some((_, before)), Some(folded)) = (&alike, &folded)
+                && before.is_like(folded)
+            {
+                counts.add(one);
+                continue;
+            }
+            self.add_alike(alike, counts);
+            let name = padded.get(..row.name_len()).unwrap_or_default();
+            let place = self.observe_one(name, folded.as_ref(), type_at, one);
+            alike = place.zip(folded);
+            counts = Counts::default();
+        }
+        self.add_alike(alike, counts);
+    }
+
+    /// Adds to the prefixes of a name that is remembered at this place.
+    #[inline]
+    fn add_alike(&mut self, alike: Option<(usize, Folded)>, counts: Counts) {
+        if let Some((place, _)) = alike
+            && counts.key_count > 0
+        {
+            self.add_at(place, counts);
         }
     }
 
+    #[inline]
+    fn add_at(&mut self, place: usize, counts: Counts) {
+        self.recent.path_at(place).iter().for_each(|at| self.tree.add(*at, counts));
+    }
+
+    /// Observes a key of this name as it counts; answers the place where it is remembered.
+    #[inline]
+    fn observe_one(
+        &mut self,
+        name: &[u8],
+        folded: Option<&Folded>,
+        type_at: u16,
+        one: Counts,
+    ) -> Option<usize> {
+        let Some(folded) = folded else {
+            self.observe_new(name, None, type_at, one);
+            return None;
+        };
+        let place = folded.place();
+        if self.recent.is_at(place, folded, type_at) {
+            self.add_at(place, one);
+        } else {
+            self.observe_new(name, Some((place, folded)), type_at, one);
+        }
+        self.recent.is_at(place, folded, type_at).then_some(place)
+    }
+
     /// Observes a key unlike those of late.
-    fn observe_new(&mut self, facts: &KeyFacts<'_>, type_at: u16, recall_as: Option<&Folded>) {
+    fn observe_new(
+        &mut self,
+        name: &[u8],
+        recall: Option<(usize, &Folded)>,
+        type_at: u16,
+        one: Counts,
+    ) {
         let Self { rule, memory_max, tree, folded, recent } = self;
-        let mut path = recall_as.and_then(|folded| recent.renew(folded, type_at));
+        let mut path = recall.and_then(|(place, folded)| recent.renew(place, folded, type_at));
         let (mut parent, mut level) = (ROOT, 0);
-        rule.cut(facts.key, folded, |text, segment_at| {
+        rule.cut(name, folded, |text, segment_at| {
             let segment = text.get(segment_at..).unwrap_or_default();
             let Some(at) = tree.place_at_level(level, parent, type_at, segment) else {
                 return false;
             };
-            tree.add(at, Counts::of(facts));
+            tree.add(at, one);
             if let Some(path) = &mut path {
                 path.push(at);
             }

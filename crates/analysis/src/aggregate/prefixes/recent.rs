@@ -2,9 +2,10 @@
 //! prefixes.
 
 use super::rule::Rule;
+use crate::strings::PADDED_LEN;
 
-/// Words of eight bytes that a name may have to be remembered.
-const WORDS_MAX: usize = 6;
+/// Bytes that a name may have to be remembered.
+const LEN_MAX: usize = 48;
 
 /// Prefixes that a key may have to be remembered.
 const DEPTH_MAX: usize = 6;
@@ -12,49 +13,76 @@ const DEPTH_MAX: usize = 6;
 /// Names that are remembered, each in the place that its hash gives it.
 const PLACES: usize = 512;
 
+/// What is left of the bytes of a name, and then of those behind it.
+static MASK: [[u8; LEN_MAX]; 2] = [[u8::MAX; LEN_MAX], [0; LEN_MAX]];
+
 /// A short name as it counts: digits folded, behind its end zeros.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Folded {
-    words: [u64; WORDS_MAX],
-    len: usize,
-    hash: u64,
+    bytes: [u8; LEN_MAX],
+    len: u8,
 }
 
 impl Folded {
     /// Folds a name; none if it is too long.
     #[inline]
     pub(super) fn new(name: &[u8], rule: &Rule) -> Option<Self> {
-        let (chunks, rest) = name.as_chunks::<8>();
-        let mut folded = Self { words: [0; WORDS_MAX], len: name.len(), hash: name.len() as u64 };
-        let mut words = folded.words.iter_mut();
-        let mut put = |bytes: u64| -> Option<()> {
-            let word = rule.fold(bytes);
-            *words.next()? = word;
-            folded.hash = (folded.hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            Some(())
-        };
-        for chunk in chunks {
-            put(u64::from_le_bytes(*chunk))?;
+        let mut padded = [0; PADDED_LEN];
+        padded.get_mut(..name.len())?.copy_from_slice(name);
+        Self::of_padded(&padded, name.len(), rule)
+    }
+
+    /// Folds a name that is followed by something else.
+    #[inline]
+    pub(super) fn of_padded(padded: &[u8; PADDED_LEN], len: usize, rule: &Rule) -> Option<Self> {
+        let mask = MASK.as_flattened().get(LEN_MAX.checked_sub(len)?..)?;
+        // Loops of one length over all bytes, which the compiler makes into a few instructions.
+        let mut bytes = *padded.first_chunk()?;
+        rule.fold_bytes(&mut bytes);
+        for (byte, mask) in bytes.iter_mut().zip(mask.first_chunk::<LEN_MAX>()?) {
+            *byte &= mask;
         }
-        if !rest.is_empty() {
-            // The last eight bytes without those that were taken, where there are as many.
-            put(match name.last_chunk::<8>() {
-                Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
-                None => rest.iter().rev().fold(0, |bytes, byte| bytes << 8 | u64::from(*byte)),
-            })?;
-        }
-        Some(folded)
+        Some(Self { bytes, len: u8::try_from(len).ok()? })
+    }
+
+    #[inline]
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let pairs = self.words().into_iter().zip(other.words());
+        let differ = pairs.fold(0, |differ, (a, b)| differ | a ^ b);
+        differ == 0 && self.len == other.len
+    }
+
+    #[inline]
+    fn words(&self) -> [u64; LEN_MAX / 8] {
+        let (words, _) = self.bytes.as_chunks();
+        std::array::from_fn(|at| words.get(at).map_or(0, |word| u64::from_le_bytes(*word)))
+    }
+
+    /// Place among the names that are remembered.
+    #[inline]
+    pub(super) fn place(&self) -> usize {
+        let hash = self.words().iter().fold(u64::from(self.len), |hash, word| {
+            (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        });
+        usize::try_from(hash >> 40).unwrap_or_default() % PLACES
     }
 }
 
 /// The prefixes of a name, as places in the tree, shortest first.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Path {
     name: Folded,
     type_at: u16,
     /// More than [`DEPTH_MAX`] where not all of them are here.
     depth: usize,
     places: [u32; DEPTH_MAX],
+}
+
+impl Default for Path {
+    fn default() -> Self {
+        let name = Folded { bytes: [0; LEN_MAX], len: 0 };
+        Self { name, type_at: 0, depth: 0, places: [0; DEPTH_MAX] }
+    }
 }
 
 impl Path {
@@ -78,19 +106,22 @@ impl Default for Recent {
 }
 
 impl Recent {
-    /// The prefixes of a name, if one like it was here of late.
+    /// Whether a name is remembered at this place with all of its prefixes.
     #[inline]
-    pub(super) fn path(&self, name: &Folded, type_at: u16) -> Option<&[u32]> {
-        let path = self.0.get(place(name))?;
-        if path.name != *name || path.type_at != type_at {
-            return None;
-        }
-        path.places.get(..path.depth)
+    pub(super) fn is_at(&self, place: usize, name: &Folded, type_at: u16) -> bool {
+        let path = self.0.get(place).filter(|path| path.depth <= DEPTH_MAX);
+        path.is_some_and(|path| path.name.is_like(name) && path.type_at == type_at)
+    }
+
+    /// The prefixes of the name that is remembered at this place.
+    #[inline]
+    pub(super) fn path_at(&self, place: usize) -> &[u32] {
+        self.0.get(place).and_then(|path| path.places.get(..path.depth)).unwrap_or_default()
     }
 
     /// Takes a name in; its prefixes are to be pushed to the answer.
-    pub(super) fn renew(&mut self, name: &Folded, type_at: u16) -> Option<&mut Path> {
-        let path = self.0.get_mut(place(name))?;
+    pub(super) fn renew(&mut self, place: usize, name: &Folded, type_at: u16) -> Option<&mut Path> {
+        let path = self.0.get_mut(place)?;
         *path = Path { name: *name, type_at, ..Path::default() };
         Some(path)
     }
@@ -99,9 +130,4 @@ impl Recent {
     pub(super) fn forget(&mut self) {
         self.0.fill(Path::default());
     }
-}
-
-#[inline]
-fn place(name: &Folded) -> usize {
-    usize::try_from(name.hash >> 40).unwrap_or_default() % PLACES
 }

@@ -37,6 +37,16 @@ impl Rule {
         if self.fold_digits { fold_digits(bytes) } else { bytes }
     }
 
+    /// Makes a piece of a key what it counts as.
+    #[inline]
+    pub(super) fn fold_bytes<const N: usize>(&self, bytes: &mut [u8; N]) {
+        if self.fold_digits {
+            for byte in bytes {
+                *byte = if byte.is_ascii_digit() { b'0' } else { *byte };
+            }
+        }
+    }
+
     /// Calls `each` with every prefix of `key`, longest last, as its text so far and where
     /// its own segment begins; stops when it says so. `folded` is room for the text.
     pub(crate) fn cut(

@@ -32,12 +32,17 @@ impl Counts {
     /// One key.
     #[inline]
     pub(super) fn of(facts: &KeyFacts<'_>) -> Self {
-        let lasting = facts.expire_at_ms.is_none().then_some(facts.size);
+        Self::one(facts.size, facts.expire_at_ms.is_none())
+    }
+
+    /// One key of this size.
+    #[inline]
+    pub(super) fn one(size: u64, is_lasting: bool) -> Self {
         Self {
             key_count: 1,
-            bytes: facts.size,
-            lasting_count: u64::from(lasting.is_some()),
-            lasting_bytes: lasting.unwrap_or(0),
+            bytes: size,
+            lasting_count: u64::from(is_lasting),
+            lasting_bytes: if is_lasting { size } else { 0 },
         }
     }
 

@@ -146,7 +146,7 @@ async fn third_death_fails_the_task() {
         assert_eq!(store.claim(&terms()).await.unwrap(), None);
         let task = only(&store, 1).await;
         assert_eq!(task.state, State::Failed);
-        let error = "worker died 3 times, the last time at byte 42";
+        let error = "worker died 3 times, the last time after byte 42";
         assert_eq!(task.error.as_deref(), Some(error));
         assert!(task.finished_at_ms.is_some());
         assert_eq!(count(&store, "SELECT COUNT(*) FROM parts").await, 0);

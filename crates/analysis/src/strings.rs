@@ -1,0 +1,214 @@
+//! String keys that follow each other: the most frequent of all keys, held in little room and
+//! observed many at a time.
+
+use std::ops::{ControlFlow, Range};
+
+use offkey_rdb::{ObjectType, StringKey};
+
+use crate::SizeKind;
+use crate::aggregate::types::Total;
+use crate::facts::KeyFacts;
+use crate::memory::{Encoding, Sizes};
+
+/// Room for a name: it is copied with what follows it in the file, in one length.
+pub(crate) const PADDED_LEN: usize = 64;
+
+/// A string key, without its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StringRow {
+    expire_at_ms: Option<i64>,
+    num_of_elem: u32,
+    bytes: u32,
+    memory_usage: u32,
+    serialized_bytes: u32,
+    size: u32,
+    name_len: u8,
+    encoding: Encoding,
+}
+
+impl StringRow {
+    /// Length of its name.
+    #[inline]
+    pub(crate) fn name_len(&self) -> usize {
+        usize::from(self.name_len)
+    }
+
+    /// The size that ranks it.
+    #[inline]
+    pub(crate) fn size(&self) -> u64 {
+        u64::from(self.size)
+    }
+
+    #[inline]
+    pub(crate) fn expire_at_ms(&self) -> Option<i64> {
+        self.expire_at_ms
+    }
+}
+
+/// String keys of a batch, one after another.
+#[derive(Debug, Default)]
+pub(crate) struct Strings {
+    rows: Vec<StringRow>,
+    /// Their names, and room for the next.
+    names: Vec<u8>,
+    names_len: usize,
+}
+
+impl Strings {
+    /// Keys of a batch.
+    const COUNT_MAX: usize = 4096;
+    /// Bytes that room for names grows by.
+    const ROOM: usize = 16 << 10;
+
+    #[inline]
+    pub(crate) fn push(&mut self, key: &StringKey<'_>, sizes: &Sizes, by: SizeKind) {
+        let usage = sizes.memory_usage.unwrap_or(sizes.bytes);
+        // Values of less than 16 KiB and names of less than 64 bytes: all of them fit.
+        let fit = |len: u64| u32::try_from(len).unwrap_or(u32::MAX);
+        self.rows.push(StringRow {
+            expire_at_ms: key.expire_at_ms,
+            num_of_elem: fit(sizes.num_of_elem),
+            bytes: fit(sizes.bytes),
+            memory_usage: fit(usage),
+            serialized_bytes: fit(key.serialized_len),
+            size: fit(by.of(sizes.bytes, Some(usage), key.serialized_len)),
+            name_len: u8::try_from(key.name.len()).unwrap_or(u8::MAX),
+            encoding: sizes.encoding,
+        });
+        if self.names.len() < self.names_len + PADDED_LEN {
+            self.grow();
+        }
+        let room = self.names.get_mut(self.names_len..);
+        if let Some(room) = room.and_then(|room| room.first_chunk_mut()) {
+            *room = *key.padded;
+        }
+        self.names_len += key.name.len();
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.names.resize(self.names_len + Self::ROOM, 0);
+    }
+
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.rows.len() >= Self::COUNT_MAX
+    }
+
+    /// Where the next key will stand.
+    pub(crate) fn end(&self) -> StringPlace {
+        StringPlace { row: self.rows.len(), name: self.names_len }
+    }
+
+    /// The keys between two places.
+    pub(crate) fn run(
+        &self,
+        places: &Range<StringPlace>,
+        db: u64,
+        slot: Option<u64>,
+    ) -> StringRun<'_> {
+        StringRun {
+            db,
+            slot,
+            rows: self.rows.get(places.start.row..places.end.row).unwrap_or_default(),
+            names: self.names.get(places.start.name..).unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.rows.clear();
+        self.names_len = 0;
+    }
+}
+
+/// A place among the string keys of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StringPlace {
+    pub(crate) row: usize,
+    name: usize,
+}
+
+/// String keys of one database and slot that follow each other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StringRun<'b> {
+    pub(crate) db: u64,
+    pub(crate) slot: Option<u64>,
+    pub(crate) rows: &'b [StringRow],
+    /// Their names, and what stands in the buffer behind them.
+    names: &'b [u8],
+}
+
+impl<'b> StringRun<'b> {
+    /// The keys, each with its name and what follows that.
+    #[inline]
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&'b StringRow, &'b [u8; PADDED_LEN])> {
+        let mut rest = self.names;
+        self.rows.iter().map_while(move |row| {
+            let padded = rest.first_chunk()?;
+            rest = rest.get(row.name_len()..)?;
+            Some((row, padded))
+        })
+    }
+
+    /// Hands the keys to `each`, until that says false; breaks off then with the number of
+    /// those it was given.
+    pub(crate) fn each(
+        &self,
+        written_at_ms: i64,
+        mut each: impl FnMut(&KeyFacts<'_>) -> bool,
+    ) -> ControlFlow<usize> {
+        for ((row, padded), count) in self.keys().zip(1..) {
+            if !each(&self.facts(row, padded, written_at_ms)) {
+                return ControlFlow::Break(count);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The first keys.
+    pub(crate) fn first(&self, count: usize) -> Self {
+        Self { rows: self.rows.get(..count).unwrap_or(self.rows), ..*self }
+    }
+
+    /// Number and size of the keys.
+    pub(crate) fn total(&self) -> Total {
+        let bytes = self.rows.iter().map(StringRow::size).sum();
+        Total { key_count: self.rows.len() as u64, bytes }
+    }
+
+    /// Memory of the keys.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.rows.iter().map(|row| u64::from(row.bytes)).sum()
+    }
+
+    /// Keys that expire.
+    pub(crate) fn expire_count(&self) -> u64 {
+        self.rows.iter().map(|row| u64::from(row.expire_at_ms.is_some())).sum()
+    }
+
+    /// What is to be known of a key.
+    pub(crate) fn facts<'n>(
+        &self,
+        row: &StringRow,
+        padded: &'n [u8; PADDED_LEN],
+        written_at_ms: i64,
+    ) -> KeyFacts<'n> {
+        KeyFacts {
+            db: self.db,
+            key: padded.get(..row.name_len()).unwrap_or_default(),
+            key_len: u64::from(row.name_len),
+            object_type: ObjectType::String,
+            encoding: row.encoding,
+            num_of_elem: u64::from(row.num_of_elem),
+            bytes: u64::from(row.bytes),
+            memory_usage: Some(u64::from(row.memory_usage)),
+            serialized_bytes: u64::from(row.serialized_bytes),
+            expire_at_ms: row.expire_at_ms,
+            expires_in_ms: row.expire_at_ms.map(|at| at.saturating_sub(written_at_ms)),
+            idle_seconds: None,
+            freq: None,
+            slot: self.slot,
+            size: row.size(),
+        }
+    }
+}
