@@ -130,7 +130,8 @@ fn allow_open_files(connections: u64) {
 pub(crate) async fn refuse_long_heads(request: Request, next: Next) -> Result<Response, ApiError> {
     let lines = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    match request.headers().len() > HEADERS_MAX || lines.sum::<usize>() + target > HEAD_LEN_MAX {
+    let len = lines.sum::<usize>() + target + request.method().as_str().len();
+    match request.headers().len() > HEADERS_MAX || len > HEAD_LEN_MAX {
         true => Err(ApiError::HeadTooLong),
         false => Ok(next.run(request).await),
     }
@@ -194,7 +195,9 @@ async fn answer<S: AsyncRead + AsyncWrite>(
             let mut response = answered.await?;
             let is_slow = response.status() == StatusCode::REQUEST_TIMEOUT;
             let is_read = unread.is_end_stream() || (!waits && !is_slow && unread.skip().await);
-            if is_last || !is_read {
+            // Who sends a head like that is not listened to further.
+            let is_refused = response.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            if is_last || is_refused || !is_read {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, std::convert::Infallible>(response)
