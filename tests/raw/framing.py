@@ -135,13 +135,16 @@ CASES = [
     ("8-bit name", get(HOST + "X\xe4: x\r\n"), REFUSED),
     ("NUL in a header", get(HOST + "X: a\0b\r\n"), REFUSED),
     ("escape in a header", get(HOST + "X: a\x1bb\r\n"), REFUSED),
-    ("101 headers", get(HOST + "X: a\r\n" * 101), [431]),
+    ("101 headers", get(HOST + "X: a\r\n" * 100), [431]),
+    ("1000 headers", get(HOST + "X: a\r\n" * 999), [431]),
+    ("1001 headers", get(HOST + "X: a\r\n" * 1000), [431]),
+    ("head that is a little long", get(HOST + "X: " + "a" * 70_000 + "\r\n"), [431]),
     ("long header", get(HOST + "X: " + "a" * 150_000 + "\r\n"), [431]),
     ("long name", get(HOST + "X" * 150_000 + ": a\r\n"), [431]),
     ("many megabytes of header", get(HOST + ("X: " + "a" * 1000 + "\r\n") * 10_000), [431]),
     ("head without an end", b"GET /first HTTP/1.1\r\nX: " + b"a" * (4 << 20), [431]),
     ("long target", get(HOST, "GET /" + "a" * 150_000 + " HTTP/1.1"), None),
-    ("long method", get(HOST, "G" * 150_000 + " / HTTP/1.1"), None),
+    ("long method", get(HOST, "G" * 150_000 + " / HTTP/1.1"), [431]),
     # Other protocols.
     ("TLS", b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(160), REFUSED),
     ("Redis", b"*1\r\n$4\r\nPING\r\n", REFUSED),
@@ -152,8 +155,17 @@ CASES = [
 ]
 
 
-def check(service, statuses):
+def check(service, statuses, parsed):
     """Problems, one a line."""
+    close = HOST + "Connection: close\r\n"
+    for name, data in (
+        ("101 headers", get(close + "X: a\r\n" * 99)),
+        ("head that is a little long", get(close + "X: " + "a" * 70_000 + "\r\n")),
+    ):
+        status, headers, body = parsed(service.exchange(data))
+        found = (status, body["error_code"], body["request_id"])
+        if found != (431, "APIGW.0201", headers["x-request-id"]):
+            yield f"{name}: {found}"
     for name, data, expected in CASES:
         found = statuses(service.exchange(data + SECOND))
         if expected is None:

@@ -41,7 +41,7 @@ def main():
     service = client.Service(offkey, MANY)
     seed = random.randrange(10**9)
     while rounds < 3 or time.monotonic() < end:
-        problems += framing.check(service, client.statuses)
+        problems += framing.check(service, client.statuses, client.parsed)
         problems += bodies.check(service)
         problems += noise(service, f"{seed}/{rounds}")
         rounds += 1

@@ -142,6 +142,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(api::panicked))
         .layer(from_fn(server::refuse_ambiguous))
+        .layer(from_fn(server::refuse_long_heads))
         .layer(from_fn_with_state(Arc::clone(&app), api::finish))
         .with_state(app)
 }

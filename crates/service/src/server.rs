@@ -34,8 +34,14 @@ use crate::auth::ConnectionId;
 use crate::config::Limits;
 use crate::tls::Tls;
 
-/// Longest head of a request.
+/// Longest head of a request, and most headers in it.
 const HEAD_LEN_MAX: usize = 64 * 1024;
+const HEADERS_MAX: usize = 100;
+
+/// What is read of a head, so that one that is too long is answered like any other request; to
+/// what is longer still, the HTTP library says no without a body.
+const HEAD_READ_MAX: usize = 2 * HEAD_LEN_MAX;
+const HEADERS_READ_MAX: usize = 1000;
 
 /// How much of a body that nobody wants is read all the same, and for how long: who is cut
 /// while it sends may not see the answer.
@@ -120,6 +126,17 @@ fn allow_open_files(connections: u64) {
     }
 }
 
+/// The layer: heads are short.
+pub(crate) async fn refuse_long_heads(request: Request, next: Next) -> Result<Response, ApiError> {
+    let lines = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let len = lines.sum::<usize>() + target + request.method().as_str().len();
+    match request.headers().len() > HEADERS_MAX || len > HEAD_LEN_MAX {
+        true => Err(ApiError::HeadTooLong),
+        false => Ok(next.run(request).await),
+    }
+}
+
 /// The layer: a request must say in one way whom it is for, as RFC 9112 (3.2) asks.
 pub(crate) async fn refuse_ambiguous(request: Request, next: Next) -> Result<Response, ApiError> {
     let mut hosts = request.headers().get_all(HOST).iter();
@@ -178,7 +195,9 @@ async fn answer<S: AsyncRead + AsyncWrite>(
             let mut response = answered.await?;
             let is_slow = response.status() == StatusCode::REQUEST_TIMEOUT;
             let is_read = unread.is_end_stream() || (!waits && !is_slow && unread.skip().await);
-            if is_last || !is_read {
+            // Who sends a head like that is not listened to further.
+            let is_refused = response.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            if is_last || is_refused || !is_read {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, std::convert::Infallible>(response)
@@ -187,7 +206,8 @@ async fn answer<S: AsyncRead + AsyncWrite>(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(seconds(&limits.header_seconds))
-        .max_buf_size(HEAD_LEN_MAX)
+        .max_headers(HEADERS_READ_MAX)
+        .max_buf_size(HEAD_READ_MAX)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -23,6 +23,7 @@ use crate::summary::Summary;
 
 /// Result of an analysis of one or more inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
     /// Keys counted in the totals; damaged keys are not.
     pub total_num: u64,
@@ -208,6 +209,7 @@ fn prefix_text(prefix: &Prefix) -> (String, Option<String>) {
 
 /// How far the lists of prefixes are proven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PrefixExactness {
     /// Whether the numbers and bytes of the listed prefixes are exact.
     pub counts_exact: bool,
@@ -224,6 +226,7 @@ pub struct PrefixExactness {
 /// What a prefix of a type that is not listed can have at most; where counts are not exact,
 /// listed ones can have so much more than they show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UnlistedPrefix {
     /// What `TYPE` answers.
     pub r#type: String,
@@ -329,6 +332,7 @@ pub enum ChecksumState {
 
 /// A key whose value is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DamagedKey {
     /// The input it is in.
     pub file: String,
@@ -360,6 +364,7 @@ pub struct Stopped {
 
 /// Memory of a server beside its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Overhead {
     /// What takes it, such as `keys table`.
     pub name: String,
@@ -369,6 +374,7 @@ pub struct Overhead {
 
 /// What is known of one input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InputInfo {
     /// Its name as given.
     pub file: String,

@@ -7,6 +7,7 @@ use crate::aggregate::types::Total;
 
 /// Spreads of all keys over expiries, sizes, access times, databases and slots.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SpreadReport {
     /// By expiry when the file was written: `never`, `expired`, then the time left up to an
     /// `hour`, `day`, `week`, `month` or `longer`; all seven always there.
@@ -34,6 +35,7 @@ pub struct SpreadReport {
 
 /// Keys and bytes of a span of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SpanTotal {
     /// Name of the span.
     pub span: String,
@@ -45,6 +47,7 @@ pub struct SpanTotal {
 
 /// Keys and bytes from a value up to twice as much.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PowerTotal {
     /// Least value counted here: 0, 1, 2, 4, 8 and so on.
     pub at_least: u64,
@@ -56,6 +59,7 @@ pub struct PowerTotal {
 
 /// Keys and bytes of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DbTotal {
     /// Its number; none for several together.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -70,6 +74,7 @@ pub struct DbTotal {
 
 /// Keys and bytes by cluster slot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SlotSpread {
     /// Slots that have keys.
     pub num_of_slots: u64,
@@ -81,6 +86,7 @@ pub struct SlotSpread {
 
 /// Keys and bytes of a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SlotTotal {
     /// The slot, 0 to 16383.
     pub slot: u64,

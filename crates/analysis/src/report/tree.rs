@@ -8,6 +8,7 @@ use crate::aggregate::prefixes::{Branch, Prefix};
 
 /// A prefix in the tree of those that have most bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PrefixNode {
     /// Place of the next shorter prefix in the list, which stands before this one; none at the
     /// top.
@@ -36,6 +37,7 @@ pub struct PrefixNode {
 
 /// A prefix with many bytes that never expire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LastingKeyPrefix {
     /// The prefix as text, without its last separator.
     pub key_prefix: String,

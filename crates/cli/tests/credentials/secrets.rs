@@ -1,14 +1,19 @@
 //! Secrets go through everything there is, and must not be found in anything that stays, or
 //! that somebody else sees: files, logs, answers, arguments.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use offkey_service::{Secret, Signer};
+use offkey_testkit::{Server as Redis, free_port, servers};
 use serde_json::{Value, json};
 
 use crate::common::{Folder, INSTANCE, NODE, PROJECT, Server};
@@ -21,6 +26,9 @@ const STORED_SK: &str = "Stored/canary+%=*&~?'<>\"1234567890abcdef";
 const TEMPORARY_SK: &str = "Temporary/canary+%=*&~?'<>1234567890abcd";
 /// In a URL, so without such characters.
 const DATABASE_PASSWORD: &str = "DatabaseCanary1234567890abcdefghijklmnop";
+const REDIS_PASSWORD: &str = "Redis/canary+%=*&~?<>1234567890abcdefghi";
+const WRONG_PASSWORD: &str = "Refused/canary+%=*&~?<>1234567890abcdefg";
+const DENIED_PASSWORD: &str = "Denied/canary+%=*&~?<>1234567890abcdefgh";
 const WRONG_SK: &str = "Wrong/canary+%=*&~?'<>1234567890abcdefgh";
 
 /// A secret by its name, in all the ways in which it could be written.
@@ -113,7 +121,11 @@ fn secrets_stay_where_they_belong() {
     let configured = format!(
         "[[credentials]]\nak = \"CONFIGURED\"\nsk = '{CONFIGURED_SK}'\nprojects = [\"{PROJECT}\"]"
     );
-    let folder = Folder::new("", &configured);
+    let redis = redis();
+    let nodes = live_nodes(redis.as_ref());
+    let folder = Folder::new("", &format!("{configured}\n{}", tables(&nodes)));
+    fs::write(folder.path("password"), format!("{REDIS_PASSWORD}\n")).unwrap();
+    fs::create_dir(folder.path("live")).unwrap();
     let keys: Vec<String> =
         (0..2).map(|_| folder.good(&["credential", "new-key"]).trim().to_owned()).collect();
     let serve = |keys: &str| {
@@ -153,7 +165,11 @@ fn secrets_stay_where_they_belong() {
         Canary::new("security token", &security_token),
         Canary::new("token", mac),
         Canary::new("password of the database", DATABASE_PASSWORD),
+        Canary::new("password of a server", REDIS_PASSWORD),
+        Canary::new("password that a server refuses", WRONG_PASSWORD),
+        Canary::new("password of a user without permissions", DENIED_PASSWORD),
     ];
+    let not_in_environment = canaries.len();
     for (at, key) in keys.iter().enumerate() {
         let digits = key.as_bytes().chunks_exact(2);
         let bytes = digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16));
@@ -162,11 +178,12 @@ fn secrets_stay_where_they_belong() {
         canaries.push(Canary::of_bytes(&format!("key {at}"), &bytes));
     }
 
+    let arguments = Arguments::of(server.pid());
     use_service(&server, token, &security_token);
-    let cmdline = fs::read(format!("/proc/{}/cmdline", server.pid())).unwrap();
-    assert_none_in(&canaries, "the arguments", &cmdline);
+    use_live_nodes(&server, &nodes);
+    assert_none_in(&canaries, "the arguments", &arguments.end());
     let environ = fs::read(format!("/proc/{}/environ", server.pid())).unwrap();
-    assert_none_in(&canaries[..7], "the environment", &environ);
+    assert_none_in(&canaries[..not_in_environment], "the environment", &environ);
     let data = folder.path("data");
     assert!(assert_none_below(&canaries, &data) > 10_000);
     assert!(fs::read_dir(&data).unwrap().any(|entry| {
@@ -191,7 +208,9 @@ fn secrets_stay_where_they_belong() {
     bad_starts(&folder, &keys[1]);
 
     assert_none_below(&canaries, &data);
-    assert_none_below(&canaries, &folder.path("tmp"));
+    for kept in ["tmp", "backups", "live"] {
+        assert_none_below(&canaries, &folder.path(kept));
+    }
     assert!(Canary::new("", "answered").is_in(&logs));
     assert_none_in(&canaries, "the log", &logs);
     assert_none_in(&canaries, "what was printed", &folder.printed.lock().unwrap());
@@ -259,6 +278,185 @@ fn use_service(server: &Server, token: &str, security_token: &str) {
     }
 }
 
+/// An instance with one node of which backups can be taken, or cannot.
+struct LiveNode {
+    instance: String,
+    port: u16,
+    /// The lines of the configuration that have it.
+    password: String,
+    /// Status of a request for a backup, and whether one can be taken then.
+    status: u16,
+    succeeds: bool,
+}
+
+/// A server that wants a password, and has a user who may do nothing, if one is installed.
+fn redis() -> Option<Redis> {
+    let (_, program) = servers().into_iter().find(|(name, _)| name == "redis-7.0.15")?;
+    let redis = Redis::start(&program, &["--repl-diskless-sync-delay", "0"], None);
+    let mut client = redis.client();
+    let password = format!(">{DENIED_PASSWORD}");
+    client.run(&[b"ACL", b"SETUSER", b"denied", b"on", password.as_bytes(), b"+ping"]);
+    client.run(&[b"SET", b"key", b"value"]);
+    client.run(&[b"CONFIG", b"SET", b"requirepass", REDIS_PASSWORD.as_bytes()]);
+    Some(redis)
+}
+
+fn live_nodes(redis: Option<&Redis>) -> Vec<LiveNode> {
+    let configured = |password: &str| format!("password = '{password}'");
+    let mut cases = vec![(free_port(), configured(REDIS_PASSWORD), 400, false)];
+    if let Some(port) = redis.map(Redis::port) {
+        cases.push((port, configured(REDIS_PASSWORD), 200, true));
+        cases.push((port, "password_file = \"password\"".to_owned(), 200, true));
+        cases.push((port, configured(WRONG_PASSWORD), 400, false));
+        // May ask whether the server runs, so only the task can fail.
+        let denied = format!("user = \"denied\"\n{}", configured(DENIED_PASSWORD));
+        cases.push((port, denied, 200, false));
+    }
+    let nodes = cases.into_iter().enumerate();
+    let nodes = nodes.map(|(at, (port, password, status, succeeds))| LiveNode {
+        instance: format!("{at:08}-cebf-4473-95c4-d1b573c16e79"),
+        port,
+        password,
+        status,
+        succeeds,
+    });
+    nodes.collect()
+}
+
+fn tables(nodes: &[LiveNode]) -> String {
+    let table = |LiveNode { instance, port, password, .. }: &LiveNode| {
+        format!(
+            "[[instances]]\nid = \"{instance}\"\nproject = \"{PROJECT}\"\nname = \"live\"\n\
+             engine_version = \"7.0\"\n[instances.live]\n{password}\n[[instances.nodes]]\n\
+             id = \"node-{instance}\"\nname = \"live\"\nrole = \"master\"\nip = \"127.0.0.1\"\n\
+             port = {port}\nbackups = \"live\"\n"
+        )
+    };
+    nodes.iter().map(table).collect()
+}
+
+/// Backups and analyses of nodes that want a password, and everything that tells of them.
+fn use_live_nodes(server: &Server, nodes: &[LiveNode]) {
+    let signer = Signer { ak: "CONFIGURED".to_owned(), sk: Secret::new(CONFIGURED_SK) };
+    for LiveNode { instance, status, succeeds, .. } in nodes {
+        let of_instance = format!("/v2/{PROJECT}/instances/{instance}");
+        let analyses = format!("{of_instance}/offline/key-analysis");
+        let get = |path: &str| server.call(&signer, "GET", path, &[], "").body;
+        let wait = |path: &str, ends: [&str; 2]| loop {
+            let body = get(path);
+            if ends.iter().any(|end| body.contains(end)) {
+                break body;
+            }
+            thread::sleep(Duration::from_millis(50));
+        };
+        let body = json!({"node_id": format!("node-{instance}")}).to_string();
+        let created = server.call(&signer, "POST", &analyses, &[], &body);
+        assert_eq!(created.status, *status, "{created:?}");
+        if created.status == 200 {
+            let created: Value = serde_json::from_str(&created.body).unwrap();
+            let task = format!("{analyses}/{}", created["task_id"].as_str().unwrap());
+            let shown = wait(&task, ["\"success\"", "\"failed\""]);
+            assert_eq!(shown.contains("\"success\""), *succeeds, "{shown}");
+            for form in ["/report", "/report.csv", "/report.html"] {
+                let report = get(&format!("{task}{form}"));
+                assert!(!succeeds || report.contains("key"), "{report}");
+            }
+        }
+        let copied = server.call(&signer, "POST", &format!("{of_instance}/backups"), &[], "{}");
+        assert_eq!(copied.status, *status, "{copied:?}");
+        get(&format!("{of_instance}/backups"));
+        get(&of_instance);
+    }
+    for path in ["/metrics", "/healthz", "/openapi.json"] {
+        assert_eq!(server.send("GET", path, &[], "").status, 200);
+    }
+}
+
+/// The arguments of a process and of those that it starts, as anybody can see them.
+struct Arguments {
+    stop: mpsc::Sender<()>,
+    seen: thread::JoinHandle<BTreeSet<Vec<u8>>>,
+}
+
+impl Arguments {
+    fn of(pid: u32) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let seen = thread::spawn(move || {
+            let mut seen = BTreeSet::new();
+            while stopped.recv_timeout(Duration::from_millis(1)).is_err() {
+                // The process or a thread of it may end at any time.
+                let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+                let children = threads.flatten().map(|thread| {
+                    fs::read_to_string(thread.path().join("children")).unwrap_or_default()
+                });
+                let children: Vec<String> = children.collect();
+                let pids = children.iter().flat_map(|pids| pids.split_whitespace());
+                for pid in pids.chain([pid.to_string().as_str()]) {
+                    // One that has ended meanwhile has none.
+                    seen.extend(fs::read(format!("/proc/{pid}/cmdline")));
+                }
+            }
+            seen
+        });
+        Self { stop, seen }
+    }
+
+    fn end(self) -> Vec<u8> {
+        self.stop.send(()).unwrap();
+        let seen = self.seen.join().unwrap();
+        assert!(seen.len() > 1, "no child has been seen: {seen:?}");
+        seen.into_iter().collect::<Vec<_>>().concat()
+    }
+}
+
+/// What commands print that get a password or keys of an object store.
+#[test]
+fn commands_print_no_secrets() {
+    let folder = Folder::new("", "");
+    let store = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", store.local_addr().unwrap());
+    let heads = thread::spawn(move || {
+        let (mut stream, _) = store.accept().unwrap();
+        let mut head = vec![0; 1 << 16];
+        let len = stream.read(&mut head).unwrap();
+        let body = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
+        let head_of_answer = "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length:";
+        write!(stream, "{head_of_answer} {}\r\n\r\n{body}", body.len()).unwrap();
+        head.truncate(len);
+        head
+    });
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let redis = redis();
+    let of_redis = redis.as_ref().map_or_else(
+        || format!("redis://127.0.0.1:{}", free_port()),
+        |redis| format!("redis://127.0.0.1:{}", redis.port()),
+    );
+    for (arguments, secret) in [
+        (&["analyze", "s3://bucket/a.rdb", "--endpoint", &endpoint][..], STORED_SK),
+        (&["analyze", "s3://bucket/a.rdb", "--endpoint", &nobody], STORED_SK),
+        (&["analyze", "obs://bucket/folder/", "--endpoint", &nobody], STORED_SK),
+        (&["analyze", &of_redis, "--format", "json"], REDIS_PASSWORD),
+        (&["analyze", &of_redis], WRONG_PASSWORD),
+        (&["keys", &of_redis.replace("//", "//denied@")], DENIED_PASSWORD),
+    ] {
+        let mut command = folder.offkey(arguments);
+        for name in ["AWS", "OBS"] {
+            command.env(format!("{name}_ACCESS_KEY_ID"), "AKID");
+            command.env(format!("{name}_SECRET_ACCESS_KEY"), secret);
+        }
+        let output = command.env("OFFKEY_REDIS_PASSWORD", secret).output().unwrap();
+        let is_good = redis.is_some() && secret == REDIS_PASSWORD;
+        assert_eq!(output.status.success(), is_good, "{arguments:?}: {output:?}");
+        folder.told(&output);
+    }
+    let sent = heads.join().unwrap();
+    assert!(Canary::new("", "AKID").is_in(&sent), "the keys were not used");
+    let canaries = [STORED_SK, REDIS_PASSWORD, WRONG_PASSWORD, DENIED_PASSWORD];
+    let canaries = canaries.map(|secret| Canary::new(secret, secret));
+    assert_none_in(&canaries, "a request", &sent);
+    assert_none_in(&canaries, "what was printed", &folder.printed.lock().unwrap());
+}
+
 /// Configurations and keys that cannot be used, with secrets in them.
 fn bad_starts(folder: &Folder, key: &str) {
     let path = folder.path("offkey.toml");
@@ -274,6 +472,10 @@ fn bad_starts(folder: &Folder, key: &str) {
         ("sk = '", "sk = ['"),
         ("sk = '", "colour = 1\nsk = '"),
         ("sk = '", "sk = 1\n# '"),
+        ("password = '", "password = "),
+        ("password = '", "password = ['"),
+        ("password = '", "colour = 1\npassword = '"),
+        ("password = '", "password_file = \"password\"\npassword = '"),
         ("ak = \"CONFIGURED\"", "ak = \"\""),
         ("projects = [\"0", "projects = [\"x"),
     ] {

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::auth::CredentialError;
+use crate::config::Permission;
 use crate::store::StoreError;
 
 /// An error answer of the API.
@@ -16,12 +17,13 @@ pub(crate) enum ApiError {
     TokenExpired,
     /// The request is neither signed nor has it a token.
     NoToken,
-    /// The caller's role does not allow it.
-    NotPermitted,
+    /// The caller's role does not allow it; one that does.
+    NotPermitted(Permission),
     /// The gateway knows no such path.
     NotPublished,
     /// The request can be understood in two ways.
     Ambiguous(&'static str),
+    HeadTooLong,
     BodyTooLong,
     BodyTooSlow,
     Throttled,
@@ -94,7 +96,7 @@ impl ApiError {
             Self::InvalidToken => (StatusCode::UNAUTHORIZED, "DCS.1001", "Invalid token."),
             Self::TokenExpired => (StatusCode::UNAUTHORIZED, "DCS.1002", "Token expired."),
             Self::NoToken => (StatusCode::UNAUTHORIZED, "DCS.1003", "No token in the request."),
-            Self::NotPermitted => (
+            Self::NotPermitted(_) => (
                 StatusCode::FORBIDDEN,
                 "DCS.2003",
                 "This role does not have the permission to perform this operation.",
@@ -103,6 +105,11 @@ impl ApiError {
                 StatusCode::NOT_FOUND,
                 "APIGW.0101",
                 "The API does not exist or has not been published in the environment.",
+            ),
+            Self::HeadTooLong => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "APIGW.0201",
+                "Request header fields too large.",
             ),
             Self::BodyTooLong => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "APIGW.0201", "Request entity too large.")
@@ -185,6 +192,14 @@ impl ApiError {
     /// Whether the gateway in front of the API answers it, with the request's id in the body.
     pub(crate) fn is_of_gateway(&self) -> bool {
         self.parts().1.starts_with("APIGW.")
+    }
+
+    /// What the text, which is the API's, does not say.
+    pub(crate) fn more(&self) -> Option<String> {
+        match self {
+            Self::NotPermitted(needed) => Some(format!("role needed: {}", needed.name())),
+            _ => None,
+        }
     }
 
     /// Seconds after which the client should try again, where that is worth it.

@@ -66,7 +66,8 @@ pub(crate) async fn finish(State(app): State<Arc<App>>, request: Request, next: 
     if let Some(error) = error {
         let (status, error_code, error_msg) = error.parts();
         let request_id = error.is_of_gateway().then_some(request_id.as_str());
-        let body = Json(ErrorBody { error_code, error_msg: &error_msg, request_id });
+        let error_ext_msg = error.more();
+        let body = Json(ErrorBody { error_code, error_msg: &error_msg, error_ext_msg, request_id });
         let allow = response.headers_mut().remove("allow");
         response = (status, body).into_response();
         if let Some(seconds) = error.retry_after_seconds() {

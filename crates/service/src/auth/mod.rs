@@ -286,7 +286,7 @@ pub(crate) async fn require(
 ) -> Result<Response, ApiError> {
     match caller.may(permission) {
         true => Ok(next.run(request).await),
-        false => Err(ApiError::NotPermitted),
+        false => Err(ApiError::NotPermitted(permission)),
     }
 }
 

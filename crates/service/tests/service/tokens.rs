@@ -137,6 +137,12 @@ fn every_route_asks_for_its_role() {
             let answer = service.call(method, &target, "{}");
             let refused = answer.code() == (403, "DCS.2003");
             assert_eq!(refused, role < needs, "{method} {path} as {role:?}: {answer:?}");
+            let needed = format!("role needed: {}", needs.name());
+            assert_eq!(
+                answer.body["error_ext_msg"] == needed,
+                refused,
+                "{method} {path}: {answer:?}"
+            );
         }
         assert!(routes().any(|(_, _, needs)| needs > Permission::Read));
     }

@@ -11,6 +11,13 @@ use super::wire::ErrorBody;
 use crate::config::Permission;
 use crate::router;
 
+/// Says why some routes are missing.
+const DESCRIPTION: &str = "The offline key analysis of Huawei Cloud DCS, self-hosted. \
+    Not in here, as no client builds a request for them: the console at / and below /console, whose \
+    pages and session are for each other only and change together; the links below /downloads, \
+    which come whole from ListBackupFileLinks; /healthz, /readyz and /metrics for those who run \
+    the service; and this document.";
+
 /// The whole document.
 pub(crate) fn document() -> Value {
     let settings = || {
@@ -40,7 +47,7 @@ pub(crate) fn document() -> Value {
         "info": {
             "title": "offkey",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The offline key analysis of Huawei Cloud DCS, self-hosted.",
+            "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],

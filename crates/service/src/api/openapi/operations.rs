@@ -1,14 +1,15 @@
 //! What each operation reads and answers.
 
+use offkey_analysis::Report;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::reference;
 use crate::api::tokens;
 use crate::api::wire::{
-    BackgroundTaskList, BackupList, CopyRequest, CreateRequest, GroupList, InstanceDetail,
-    InstanceList, LinkList, LinksRequest, NodeList, ProjectList, TaskChange, TaskDetail, TaskId,
-    TaskList, TaskNodes, Uploaded,
+    BackgroundTaskList, BackupId, BackupList, CopyRequest, CreateRequest, GroupList,
+    InstanceDetail, InstanceList, LinkList, LinksRequest, NodeList, ProjectList, TaskChange,
+    TaskDetail, TaskId, TaskList, TaskNodes, Uploaded,
 };
 
 /// One operation, apart from its route.
@@ -109,11 +110,6 @@ const fn json<T: schemars::JsonSchema>() -> Answer {
     Answer::Json(200, reference::<T>)
 }
 
-/// An object of which the document says no more.
-fn object(_: &mut SchemaGenerator) -> Schema {
-    schemars::json_schema!({"type": "object"})
-}
-
 /// Bytes of a file.
 fn bytes(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({"type": "string", "format": "binary"})
@@ -168,7 +164,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ]),
     Operation {
         needs_body: false,
-        ..Operation::reading("CopyInstance", "Takes a new backup.", Answer::Json(200, object))
+        ..Operation::reading("CopyInstance", "Takes a new backup.", json::<BackupId>())
             .with_body(reference::<CopyRequest>)
     },
     Operation::reading(
@@ -222,7 +218,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::reading(
         "ShowOfflineKeyAnalysisReport",
         "Everything that an analysis has found.",
-        Answer::Json(200, object),
+        json::<Report>(),
     )
     .with_query(&[SHORT_NAMES]),
     Operation::reading(

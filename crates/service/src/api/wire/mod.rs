@@ -20,6 +20,10 @@ use crate::tasks::State;
 pub(crate) struct ErrorBody<'a> {
     pub(crate) error_code: &'a str,
     pub(crate) error_msg: &'a str,
+    /// What the client may do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_ext_msg: Option<String>,
+    /// Of errors of the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) request_id: Option<&'a str>,
 }
