@@ -95,7 +95,9 @@ def store(tmp_path_factory):
     files = []
     for number in range(12):
         path = workload(folder / f"{number:02}.rdb", "mixed", 300, number)
-        client.upload_file(str(path), "backups", f"day/node{number:02}.rdb")
+        # Plain URLs read it too.
+        acl = {"ACL": "public-read"}
+        client.upload_file(str(path), "backups", f"day/node{number:02}.rdb", ExtraArgs=acl)
         files.append(path)
     client.put_object(Bucket="backups", Key="day/readme.txt", Body=b"no file of ours")
     Faulty.store = url

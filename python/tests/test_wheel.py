@@ -244,7 +244,7 @@ def test_merge_refuses_what_does_not_fit(tmp_path):
 
 
 def test_threads_run_while_a_file_is_read(tmp_path):
-    path = workload(tmp_path / "small.rdb", "small", 400_000)
+    path = workload(tmp_path / "small.rdb", "small", 4_000_000)
     reading = threading.Thread(target=offkey.analyze, args=(path,))
     ticks = 0
     reading.start()
