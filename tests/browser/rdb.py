@@ -80,3 +80,8 @@ def long_names(count=60_000):
         name = ":".join([*draw.choices(words, k=5), f"{number:012d}"])
         keys.append(key(name.encode(), b"v" * draw.randrange(20, 3000)))
     return file(keys)
+
+
+def longest_names(count=150):
+    """Names as long as a report tells them whole."""
+    return file(key(f"{number:06}:".encode() + b"n" * (65_536 - 7), b"v") for number in range(count))

@@ -38,6 +38,8 @@ READER_AK, READER_SK = "ONLYREADS", "nor-is-this-one-0123456789abcdef"
 
 # A report may take so long to be drawn, and its data may be so long.
 REPORT_SECONDS_MAX = 2
+# A backup for by hand, such as one of 50 million keys.
+LARGE = os.environ.get("OFFKEY_LARGE")
 REPORT_LEN_MAX = 2_000_000
 
 CONFIG = """
@@ -99,6 +101,9 @@ class Service:
         self.write("shop/empty.rdb", rdb.file([]))
         self.write("shop/hostile.rdb", rdb.hostile())
         self.write("shop/large.rdb", rdb.long_names())
+        self.write("shop/longest.rdb", rdb.longest_names())
+        if LARGE:
+            os.symlink(os.path.abspath(LARGE), os.path.join(path, "shop/very-large.rdb"))
         self.write("shop/lru.rdb", content_of(LRU))
         self.write("shop/nothing.rdb", b"this is no RDB file")
         self.write("orders-0/a.rdb", content_of(CLUSTER))
@@ -571,6 +576,33 @@ class Browser(unittest.TestCase):
         self.analyse(page, "hostile.rdb")
         expect(page.locator("table.keys tbody tr")).to_have_count(len(rdb.HOSTILE_NAMES))
         self.assert_harmless(page)
+
+    def test_report_of_the_longest_names_opens_at_once(self):
+        page = self.signed_in()
+        self.analyse(page, "longest.rdb")
+        self.assert_opens_at_once(page)
+        page.locator("table.keys tbody button").first.click()
+        expect(page.locator("#keys")).to_contain_text("65,536")
+        self.shot(page, "console-longest-names")
+
+    @unittest.skipUnless(LARGE, "OFFKEY_LARGE names no backup")
+    def test_report_of_a_very_large_backup_opens_at_once(self):
+        page = self.signed_in()
+        start = time.monotonic()
+        self.analyse(page, "very-large.rdb")
+        print(f"analysis of {LARGE}: {time.monotonic() - start:.1f} s until the report is there")
+        self.assert_opens_at_once(page)
+
+    def assert_opens_at_once(self, page):
+        """Loads the report that a page shows anew: a short answer, soon drawn."""
+        start = time.monotonic()
+        with page.expect_response(lambda response: "/report?" in response.url) as answer:
+            page.reload()
+        expect(page.locator("table.keys tbody tr").first).to_be_visible()
+        seconds, length = time.monotonic() - start, len(answer.value.body())
+        print(f"report of {length} bytes drawn in {seconds:.2f} s")
+        self.assertLess(length, REPORT_LEN_MAX)
+        self.assertLess(seconds, REPORT_SECONDS_MAX)
 
     def test_two_reports_are_compared(self):
         page = self.signed_in()
