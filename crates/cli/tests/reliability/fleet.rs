@@ -369,7 +369,8 @@ impl Client {
 
     /// Runs a task to its end on a service that nobody disturbs.
     pub(crate) fn run(&self, addr: &str, number: usize, choice: &Choice) -> Value {
-        let task_id = self.create(addr, number, choice).unwrap().task_id().unwrap();
+        let created = self.create(addr, number, choice).unwrap();
+        let task_id = created.task_id().unwrap_or_else(|| panic!("not created: {created:?}"));
         self.wait(addr, number, &task_id, &["success", "failed"])
     }
 

@@ -62,6 +62,7 @@ fn die_at(fleet: &Fleet, reports: &HashMap<Choice, String>, commit: &str, moment
             disturb(&client, &server, &acknowledged[0].0, commit);
         } else if acknowledged.is_empty() {
             let created = client.create(&server.addr, 0, &Choice::All);
+            assert!(commit != "create" || created.is_err(), "{point}: answered {created:?}");
             acknowledged.extend(created.ok().and_then(|a| a.task_id()).map(|id| (id, Choice::All)));
         }
         if commit == "delete" {
@@ -80,11 +81,14 @@ fn die_at(fleet: &Fleet, reports: &HashMap<Choice, String>, commit: &str, moment
 
     put_back(fleet);
     let server = fleet.serve("server", 1);
-    if commit == "create" {
-        assert!(acknowledged.is_empty(), "{point}: an answer before the end of the commit");
+    if acknowledged.is_empty() && deleted.is_none() {
+        // Nobody was answered: the process died in this commit, or in a later one before the
+        // answer was written. A task that stands comes to its end like an acknowledged one.
         let listed = client.call(&server.addr, "GET", 0, "/offline/key-analysis", "").unwrap();
         let records = listed.json()["records"].as_array().unwrap().clone();
-        assert_eq!(records.len(), usize::from(moment == "after"), "{point}");
+        if commit == "create" {
+            assert_eq!(records.len(), usize::from(moment == "after"), "{point}: {listed:?}");
+        }
         let ids = records.iter().map(|record| record["id"].as_str().unwrap().to_owned());
         acknowledged.extend(ids.map(|id| (id, Choice::All)));
     }
