@@ -1,4 +1,4 @@
-"""The data source of Spark 4: a task for each file."""
+"""The data source of Spark 4: a task for each file, or for some of many."""
 
 import time
 
@@ -7,7 +7,7 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 
 import offkey
 from offkey import _files
-from offkey.spark import KEYS_SCHEMA, SUMMARY_SCHEMA
+from offkey.spark import KEYS_SCHEMA, SUMMARY_SCHEMA, UNKNOWN_PARALLELISM
 
 _NUMBERS = {"top", "prefixes", "threads", "memory_limit", "now_ms"}
 _SWITCHES = {"fold_digits", "checksum", "force", "path_style"}
@@ -16,6 +16,8 @@ _TEXTS = {"separators", "profile", "allocator", "size", "endpoint", "region"}
 
 class Source(DataSource):
     """``spark.read.format("offkey")``; docs/FLEET.md has its options and columns."""
+
+    parallelism = UNKNOWN_PARALLELISM
 
     @classmethod
     def name(cls):
@@ -26,22 +28,32 @@ class Source(DataSource):
 
     def reader(self, schema):
         # Some engines hand over a schema of Arrow's instead of Spark's own.
-        return Reader(dict(self.options), list(schema.names))
+        return Reader(dict(self.options), list(schema.names), self.parallelism)
 
 
-class File(InputPartition):
-    """One file."""
+def for_parallelism(number):
+    """The source for so many tasks at a time, which Spark does not tell it."""
 
-    def __init__(self, number, path):
+    class Sized(Source):
+        parallelism = number
+
+    return Sized
+
+
+class Files(InputPartition):
+    """Some of the files, the first of which has a number."""
+
+    def __init__(self, number, paths):
         super().__init__(number)
         self.number = number
-        self.path = path
+        self.paths = paths
 
 
 class Reader(DataSourceReader):
     """Reads files into the columns that are asked for."""
 
-    def __init__(self, options, columns):
+    def __init__(self, options, columns, parallelism):
+        self.parallelism = parallelism
         self.mode = _mode(options)
         self.columns = columns
         self.keywords = _keywords(options)
@@ -56,16 +68,18 @@ class Reader(DataSourceReader):
         self.min_bytes = int(options.get("min_bytes", "0"))
 
     def partitions(self):
-        return [File(number, path) for number, path in enumerate(self.files)]
+        each = -(-len(self.files) // _files.numbered_tasks(len(self.files), self.parallelism))
+        starts = range(0, len(self.files), each)
+        return [Files(start, self.files[start : start + each]) for start in starts]
 
     def read(self, partition):
         if self.mode == "summary":
-            stream = offkey.summarise(partition.path, number=partition.number, **self.keywords)
+            stream = offkey.summarise(partition.paths, number=partition.number, **self.keywords)
             for batch in pa.RecordBatchReader.from_stream(stream):
                 yield batch.select(self.columns)
             return
         stream = offkey.keys(
-            partition.path,
+            partition.paths,
             columns=self.columns,
             types=self.types,
             dbs=self.dbs,

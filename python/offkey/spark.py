@@ -45,6 +45,8 @@ SUMMARY_SCHEMA = (
     "num bigint, bytes bigint, no_expiry_num bigint, no_expiry_bytes bigint, detail string"
 )
 
+UNKNOWN_PARALLELISM = 64
+
 _KEYS_TYPES = dict(column.split(" ") for column in KEYS_SCHEMA.split(", "))
 
 
@@ -105,9 +107,14 @@ def merge(rows: DataFrame, **options: Any) -> offkey.Report:
 
 def register(spark: SparkSession) -> None:
     """Makes ``spark.read.format("offkey")`` known to a session of Spark 4."""
-    from offkey._source import Source
+    if not hasattr(type(spark), "dataSource"):
+        raise NotImplementedError(
+            f"Spark {spark.version} has no data sources in Python, which 4.0 brought: "
+            "offkey.spark.keys and offkey.spark.summaries give the same tables"
+        )
+    from offkey._source import for_parallelism
 
-    spark.dataSource.register(Source)
+    spark.dataSource.register(for_parallelism(_parallelism(spark)))
 
 
 def _scan(spark, files, read, schema):
@@ -136,9 +143,13 @@ def _chain(first, rest):
 
 def _parallelism(spark):
     try:
-        return spark.sparkContext.defaultParallelism
+        context = spark.sparkContext
     except Exception:  # A client of Spark Connect has no context.
-        return 64
+        return UNKNOWN_PARALLELISM
+    found = context.defaultParallelism
+    if context.getConf().get("spark.dynamicAllocation.enabled", "false").lower() == "true":
+        return max(found, UNKNOWN_PARALLELISM)  # Executors come when there is work.
+    return found
 
 
 def _retries(spark):
@@ -152,7 +163,9 @@ def _retries(spark):
 def _to_arrow(frame):
     if hasattr(frame, "toArrow"):
         return frame.toArrow()
-    return pa.Table.from_pandas(frame.toPandas(), schema=_arrow_schema(), preserve_index=False)
+    # Spark 3. Pandas would make floating-point numbers of a column with a null.
+    rows = [row.asDict() for row in frame.collect()]
+    return pa.Table.from_pylist(rows, schema=_arrow_schema())
 
 
 def _arrow_schema():

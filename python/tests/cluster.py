@@ -1,6 +1,7 @@
 """Spark's processes: sessions, a standalone cluster on loopback, and whom to kill."""
 
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -22,8 +23,12 @@ _EXECUTOR = ".executor.CoarseGrainedExecutorBackend"
 
 
 @contextlib.contextmanager
-def session(master):
-    """A session whose executors have 512 MiB."""
+def session(master, events=None, environment=None):
+    """A session whose executors have 512 MiB, and an environment. Spark writes its events to a
+    folder."""
+    # A process has one session at a time.
+    if active := SparkSession.getActiveSession():
+        active.stop()
     settings = {
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
@@ -33,6 +38,12 @@ def session(master):
         "spark.python.worker.reuse": "true",
         "spark.sql.shuffle.partitions": "8",
     }
+    if events:
+        settings["spark.eventLog.enabled"] = "true"
+        settings["spark.eventLog.dir"] = events.as_uri()
+        settings["spark.eventLog.compress"] = "false"
+    for name, value in (environment or {}).items():
+        settings[f"spark.executorEnv.{name}"] = value
     builder = SparkSession.builder.master(master).appName("offkey tests")
     for name, value in settings.items():
         builder = builder.config(name, value)
@@ -42,6 +53,18 @@ def session(master):
         yield spark
     finally:
         spark.stop()
+
+
+def spilled(events):
+    """Bytes that tasks wrote to disk since their memory did not hold them, by Spark's own
+    metrics."""
+    found = 0
+    for path in events.rglob("*"):
+        for line in path.read_text().splitlines() if path.is_file() else ():
+            if '"SparkListenerTaskEnd"' in line:
+                metrics = json.loads(line).get("Task Metrics") or {}
+                found += metrics.get("Disk Bytes Spilled", 0)
+    return found
 
 
 def descendants(pid):

@@ -7,7 +7,16 @@ import subprocess
 
 import pytest
 
+from offkey.spark import register
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Of the object store that tests start.
+KEYS_OF_STORE = {
+    f"{store}_{name}": value
+    for store in ("AWS", "OBS")
+    for name, value in (("ACCESS_KEY_ID", "key"), ("SECRET_ACCESS_KEY", "canary-secret"))
+}
+
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 
 
@@ -74,11 +83,43 @@ def fleet(tmp_path_factory, real_files):
 
 
 @pytest.fixture(scope="session")
+def fleet_report(fleet):
+    """What one machine says of the fleet."""
+    report = analyze(fleet)
+    assert len(fleet) >= 300 and not report["complete"] and report["total_num"] > 30_000
+    return report
+
+
+@pytest.fixture(scope="session")
 def slow(tmp_path_factory):
     """Files whose reading takes a while, and what one machine says of them."""
     folder = tmp_path_factory.mktemp("slow")
-    count = int(os.environ.get("OFFKEY_FLEET_KEYS", "400000"))
-    files = [workload(folder / f"{n}.rdb", "distinct", count // 8, n) for n in range(8)]
+    files = [workload(folder / f"{n}.rdb", "distinct", 50_000, n + 1) for n in range(8)]
     # The command line counts prefixes that outgrow its memory twice: with enough there is
     # nothing to prove.
     return files, analyze(files, "--memory-limit=2G")
+
+
+@pytest.fixture(scope="session")
+def events(tmp_path_factory):
+    """Where the session of ``spark`` writes its events."""
+    return tmp_path_factory.mktemp("events")
+
+
+@pytest.fixture(scope="session")
+def spark(events):
+    """A session with two executors of 512 MiB, each a process of its own, until a test starts
+    another one."""
+    from cluster import session
+
+    with session("local-cluster[2,1,1024]", events, KEYS_OF_STORE) as spark:
+        yield spark
+
+
+@pytest.fixture(scope="session")
+def source(spark):
+    """A session that knows the data source; Spark 3 has none."""
+    if not hasattr(type(spark), "dataSource"):
+        pytest.skip(f"Spark {spark.version} has no data sources in Python")
+    register(spark)
+    return spark

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -11,13 +12,11 @@ import urllib.request
 import boto3
 import pyarrow
 import pytest
-from cluster import session
-from conftest import analyze, workload
+import trustme
+from conftest import KEYS_OF_STORE, analyze, workload
 
 import offkey
 from offkey.spark import report
-
-KEYS = {"OBS_ACCESS_KEY_ID": "key", "OBS_SECRET_ACCESS_KEY": "canary-secret", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "canary-secret"}
 
 
 class Faulty(http.server.BaseHTTPRequestHandler):
@@ -103,11 +102,11 @@ def store(tmp_path_factory):
     Faulty.store = url
     proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Faulty)
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
-    os.environ.update(KEYS)
+    os.environ.update(KEYS_OF_STORE)
     try:
         yield files, f"http://127.0.0.1:{proxy.server_port}"
     finally:
-        for name in KEYS:
+        for name in KEYS_OF_STORE:
             del os.environ[name]
         proxy.shutdown()
         server.kill()
@@ -159,12 +158,37 @@ def test_obs_and_plain_urls_are_read_through_faults(store):
         offkey.analyze(f"{endpoint}/backups/day/none.rdb")
 
 
-def test_a_fleet_in_an_object_store(store):
+def test_stores_behind_tls(store, tmp_path, monkeypatch):
+    """SSL_CERT_FILE names the authority of a store that has one of its own."""
+    files, _ = store
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Faulty)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    endpoint = f"https://127.0.0.1:{server.server_port}"
+    place = {"endpoint": endpoint, "path_style": True}
+    urls = [f"{endpoint}/backups/day/node{number:02}.rdb" for number in range(len(files))]
+    try:
+        for path, options in (("s3://backups/day/node00.rdb", place), (urls[0], {})):
+            with pytest.raises(offkey.Error, match="certificate") as raised:
+                offkey.analyze(path, **options)
+            assert urls[0].rsplit("/", 1)[1] in str(raised.value)
+        authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        before = Faulty.faults
+        expected = without_names(analyze(files))
+        assert without_names(offkey.analyze("s3://backups/day/", **place).to_dict()) == expected
+        assert without_names(offkey.analyze(urls).to_dict()) == expected
+        assert Faulty.faults > before
+    finally:
+        server.shutdown()
+
+
+def test_a_fleet_in_an_object_store(store, spark):
     files, endpoint = store
     before = Faulty.faults
-    with session("local-cluster[2,1,1024]") as spark:
-        found = report(
-            spark, "s3://backups/day/node*.rdb", endpoint=endpoint, path_style=True
-        )
+    found = report(spark, "s3://backups/day/node*.rdb", endpoint=endpoint, path_style=True)
     assert without_names(found.to_dict()) == without_names(analyze(files))
     assert Faulty.faults > before

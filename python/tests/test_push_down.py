@@ -1,10 +1,17 @@
 """Why filters are not handed down to the reader, and that they are right without it."""
 
-import pytest
-from cluster import session
-from pyspark.sql.datasource import DataSource, DataSourceReader, EqualTo
+import sys
 
-from offkey.spark import register
+import pytest
+from pyspark import cloudpickle
+
+try:
+    from pyspark.sql.datasource import DataSource, DataSourceReader, EqualTo
+except ImportError:
+    pytest.skip("Spark before 4.1 hands no filters down", allow_module_level=True)
+
+# Executors cannot import this module.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 class Minimal(DataSource):
@@ -35,11 +42,11 @@ class Minimal(DataSource):
         return Reader()
 
 
-@pytest.fixture(scope="module")
-def spark():
-    with session("local[2]") as spark:
-        spark.conf.set("spark.sql.python.filterPushdown.enabled", "true")
-        yield spark
+@pytest.fixture(autouse=True)
+def push_down(spark):
+    spark.conf.set("spark.sql.python.filterPushdown.enabled", "true")
+    yield
+    spark.conf.unset("spark.sql.python.filterPushdown.enabled")
 
 
 def test_spark_lacks_rows_where_filters_are_handed_down(spark):
@@ -55,12 +62,9 @@ def test_spark_lacks_rows_where_filters_are_handed_down(spark):
     assert [row.n for row in both.collect()] == [2], "both are read by the reader of n = 2"
 
 
-def test_queries_with_filters_are_right_whatever_was_asked_before(spark, real_files):
-    register(spark)
+def test_queries_with_filters_are_right_whatever_was_asked_before(source, real_files):
     load = [str(path) for path in real_files[:4]]
-    columns = "file string, db bigint, key binary, type string, bytes bigint"
-    keys = spark.read.format("offkey").schema(columns).load(load)
-    keys.createOrReplaceTempView("keys")
+    keys = source.read.format("offkey").schema("file string, type string, bytes bigint").load(load)
     rows = keys.collect()
     hashes = sum(row.type == "hash" for row in rows)
     large = sum(row.bytes > 200 for row in rows)
@@ -68,14 +72,5 @@ def test_queries_with_filters_are_right_whatever_was_asked_before(spark, real_fi
     assert keys.where("type = 'hash'").count() == hashes
     assert keys.where("bytes > 200").count() == large
     assert keys.count() == len(rows)
-    union = spark.sql(
-        "SELECT * FROM keys WHERE type = 'hash' UNION ALL SELECT * FROM keys WHERE bytes > 200 "
-        "UNION ALL SELECT * FROM keys"
-    )
+    union = keys.where("type = 'hash'").union(keys.where("bytes > 200")).union(keys)
     assert union.count() == hashes + large + len(rows)
-    joined = spark.sql(
-        "SELECT count(*) AS num FROM keys AS a JOIN keys AS b ON a.file = b.file AND a.db = b.db "
-        "AND a.key = b.key WHERE a.type = 'hash' AND b.bytes > 200"
-    )
-    both = [row for row in rows if row.type == "hash" and row.bytes > 200]
-    assert joined.first().num == len(both) > 0

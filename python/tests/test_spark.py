@@ -7,97 +7,23 @@ import subprocess
 import sys
 
 import pytest
-from cluster import executors, in_background, session, stage_with_tasks
-from conftest import analyze
+from cluster import executors, in_background, spilled, stage_with_tasks
+from conftest import analyze, workload
 
 import offkey
-from offkey.spark import keys, merge, register, report, summaries
+from offkey.spark import keys, merge, report, summaries
 
 
-@pytest.fixture(scope="module")
-def spark():
-    """Two executors of 512 MiB, each a process of its own."""
-    with session("local-cluster[2,1,1024]") as spark:
-        register(spark)
-        yield spark
-
-
-def test_report_of_a_fleet_is_that_of_one_machine(spark, fleet):
-    assert len(fleet) >= 300
-    expected = analyze(fleet)
-    assert not expected["complete"] and expected["total_num"] > 30_000
+def test_report_of_a_fleet_is_that_of_one_machine(spark, fleet, fleet_report):
     found = report(spark, fleet)
-    assert found.to_dict() == expected
+    assert found.to_dict() == fleet_report
     assert [str(failure) for failure in found.failures]
-
-
-def test_data_source_and_functions_give_the_same_rows(spark, real_files):
-    load = [str(path) for path in real_files[:12]]
-    expected = analyze(load)
-    loaded = spark.read.format("offkey").load(load)
-    loaded.createOrReplaceTempView("keys")
-    totals = "SELECT count(*) AS num, sum(bytes) AS bytes FROM keys"
-    assert spark.sql(totals).first().asDict() == {
-        "num": expected["total_num"],
-        "bytes": expected["total_bytes"],
-    }
-    by_type = {row.type: (row.num, row.bytes) for row in spark.sql(
-        "SELECT type, count(*) AS num, sum(bytes) AS bytes FROM keys GROUP BY type").collect()}
-    for num, size in zip(expected["type_num"], expected["type_bytes"]):
-        assert by_type.get(num["type"], (0, 0)) == (num["num"], size["bytes"])
-    top = spark.sql("SELECT bytes FROM keys ORDER BY bytes DESC LIMIT 100").collect()
-    assert [row.bytes for row in top] == [key["bytes"] for key in expected["largest_keys"]]
-    listed = {(p["type"], p["key_prefix"]): (p["num"], p["bytes"])
-              for p in expected["largest_key_prefixes_by_bytes"]}
-    found = 0
-    for row in spark.sql("SELECT type, prefix, count(*) AS num, sum(bytes) AS bytes FROM keys "
-                         "GROUP BY type, prefix").collect():
-        name = (row.type, row.prefix.decode(errors="replace") if row.prefix else None)
-        if name in listed:
-            assert listed[name] == (row.num, row.bytes)
-            found += 1
-    assert found > 5
-
-    ordered = ["file", "db", "key", "bytes"]
-    mapped = keys(spark, load, columns=ordered).toArrow().sort_by([(n, "ascending") for n in ordered])
-    again = loaded.select(*ordered).toArrow().sort_by([(n, "ascending") for n in ordered])
-    assert mapped.equals(again)
-
-
-def test_keys_and_columns_are_chosen_by_the_reader(spark, real_files):
-    load = [str(path) for path in real_files[:12]]
-    loaded = spark.read.format("offkey").load(load)
-    everything = loaded.collect()
-    options = {"types": "set, zset", "min_bytes": "201", "dbs": "0"}
-    chosen = spark.read.format("offkey").options(**options).load(load)
-    wanted = [
-        row for row in everything if row.type in ("set", "zset") and row.bytes > 200 and row.db == 0
-    ]
-    assert wanted and chosen.count() == len(wanted)
-    assert loaded.where("type = 'hash'").count() == sum(row.type == "hash" for row in everything)
-    assert loaded.count() == len(everything), "a filter does not stay"
-    few = spark.read.format("offkey").schema("bytes bigint, type string").load(load)
-    assert few.columns == ["bytes", "type"]
-    assert few.collect() == loaded.select("bytes", "type").collect()
 
 
 def test_summaries_can_be_merged_by_hand(spark, fleet):
     some = [str(path) for path in fleet[::9]]
-    rows = spark.read.format("offkey").option("mode", "summary").option("top", "7").load(some)
-    by_file = {row.file: row.num for row in rows.where("kind = 'input'").collect()}
-    expected = analyze(some, "--top=7")
-    assert by_file == {each["file"]: each["num"] for each in expected["inputs"]}
-    assert offkey.merge(rows.toArrow(), top=7).to_dict() == expected
-    assert merge(summaries(spark, some, per_file=False, top=7), top=7).to_dict() == expected
-
-
-def test_a_damaged_file_ends_a_query_of_keys(spark, fleet):
-    damaged = [path for path in fleet if not analyze([path])["complete"]][0]
-    loaded = spark.read.format("offkey").load(str(damaged))
-    with pytest.raises(Exception, match=r"\.rdb: "):
-        loaded.count()
-    lenient = spark.read.format("offkey").option("errors", "report").load(str(damaged))
-    assert lenient.count() == analyze([damaged])["total_num"]
+    rows = summaries(spark, some, per_file=False, top=7)
+    assert merge(rows, top=7).to_dict() == analyze(some, "--top=7")
 
 
 @pytest.mark.parametrize("stage", ["scan", "reduce"])
@@ -115,12 +41,27 @@ def test_executor_killed(spark, slow, stage):
     assert place.was_hit(tracker), "the executor had tasks of the stage"
 
 
-def test_few_megabytes_spill(spark, slow):
-    """More distinct prefixes than an executor's memory holds are summed exactly."""
-    files, expected = slow
+def test_distinct_keys_beyond_an_executors_memory_spill_and_are_exact(spark, events, tmp_path):
+    """Sums of prefixes and of keys that one task's memory does not hold, of 512 MiB."""
+    count = int(os.environ.get("OFFKEY_FLEET_KEYS", "2000000")) // 8
+    files = [workload(tmp_path / f"{n}.rdb", "distinct", count, n + 1) for n in range(8)]
+    # Prefixes that outgrow the memory are counted twice: with enough there is nothing to prove.
+    expected = offkey.analyze(files, memory_limit=3 << 30)
+    assert expected.total_num == 8 * count
+    spark.conf.set("spark.sql.shuffle.partitions", "1")
+
+    before = spilled(events)
     found = report(spark, files)
-    assert found.to_dict() == expected
+    assert found.to_dict() == expected.to_dict()
     assert found.to_dict()["prefix_exactness"]["counts_exact"]
+    after = spilled(events)
+    assert after > before, "the sums of prefixes were written to disk"
+
+    keys(spark, files, columns=["key", "bytes"]).createOrReplaceTempView("keys")
+    by_key = "SELECT key, count(*) AS num, sum(bytes) AS bytes FROM keys GROUP BY key"
+    totals = spark.sql(f"SELECT count(*), max(num), sum(bytes) FROM ({by_key})").first()
+    assert tuple(totals) == (8 * count, 1, expected.total_bytes)
+    assert spilled(events) > after, "the sums of keys were written to disk"
 
 
 def test_command_line(fleet, tmp_path):

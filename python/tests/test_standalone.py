@@ -1,19 +1,18 @@
 """A standalone cluster: a master and two workers on loopback, one of which dies.
 
-In a module of its own, since a process has one session at a time.
+The last of the tests with Spark, since a process has one session at a time.
 """
 
 from cluster import Cluster, in_background, session, stage_with_tasks
-from conftest import analyze
 
 from offkey.spark import report
 
 
-def test_worker_killed_with_its_executor(slow, fleet, tmp_path):
+def test_worker_killed_with_its_executor(slow, fleet, fleet_report, tmp_path):
     files, expected = slow
     with Cluster(workers=2, folder=tmp_path) as cluster, session(cluster.master) as spark:
         cluster.wait_for_executors()
-        assert report(spark, fleet).to_dict() == analyze(fleet)
+        assert report(spark, fleet).to_dict() == fleet_report
         wait = in_background(lambda: report(spark, files))
         stage_with_tasks(spark, 0)
         cluster.kill_worker()

@@ -27,6 +27,7 @@ pub struct Workload {
 struct Pieces {
     file: RdbFile,
     rng: Rng,
+    seed: u64,
     /// Pieces in all.
     count: u64,
     /// Documents of `lzf`, compressed once.
@@ -84,7 +85,7 @@ pub fn write_workload(
     const WRITE_LEN: usize = 1 << 18;
     let mut file = RdbFile::redis(10);
     file.aux("redis-ver", "7.0.15").aux("ctime", "1764000000").select_db(0);
-    let mut pieces = Pieces { file, rng: Rng::new(seed), count, documents: Vec::new() };
+    let mut pieces = Pieces { file, rng: Rng::new(seed), seed, count, documents: Vec::new() };
     let mut written = 0;
     for number in 0..count {
         (workload.piece)(&mut pieces, number);
@@ -323,6 +324,8 @@ fn letters(number: u64) -> String {
 }
 
 fn distinct(p: &mut Pieces, number: u64) {
+    // Files of the seeds from 1 up have no key in common.
+    let number = p.seed.saturating_sub(1) * p.count + number;
     let name = format!("{}:{number}", letters(number));
     p.key(&name, &plain(b"v"));
 }
