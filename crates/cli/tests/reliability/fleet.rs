@@ -47,6 +47,9 @@ pub(crate) struct Fleet {
     /// The same within `[tasks]`, and within `[limits]`.
     pub(crate) task_settings: String,
     pub(crate) limits: String,
+    /// URL of an S3 server with a backup `<instance>/<node>/small.rdb` in its bucket `backups`
+    /// for each node; then the folders of nodes are of each process, and empty.
+    pub(crate) store: Option<String>,
 }
 
 /// A process that ends with this value.
@@ -85,6 +88,7 @@ impl Fleet {
             settings: String::new(),
             task_settings: String::new(),
             limits: String::new(),
+            store: None,
         };
         for number in 0..3 {
             let path = fleet.backups(number);
@@ -161,13 +165,28 @@ impl Fleet {
                 instance(number),
                 project(number % self.projects),
             );
+            if let Some(url) = &self.store {
+                text += &format!(
+                    "[[instances.sources]]\nurl = \"s3://backups/{}/\"\n\
+                     pattern = \"{{node}}/small.rdb\"\nendpoint = \"{url}\"\n\
+                     path_style = true\naccess_key = \"AK\"\nsecret_key = \"SK\"\n",
+                    instance(number)
+                );
+            }
             for part in 0..3 {
+                let folder = match &self.store {
+                    Some(_) => format!("{name}.backups"),
+                    None => format!("backups{part}"),
+                };
                 text += &format!(
                     "[[instances.nodes]]\nid = \"{}\"\nname = \"n\"\nrole = \"master\"\n\
-                     group = \"g{part}\"\nbackups = \"backups{part}\"\n",
+                     group = \"g{part}\"\nbackups = \"{folder}\"\n",
                     node(number, part)
                 );
             }
+        }
+        if self.store.is_some() {
+            fs::create_dir_all(self.folder.path().join(format!("{name}.backups"))).unwrap();
         }
         let path = self.folder.path().join(format!("{name}.toml"));
         fs::write(&path, text).unwrap();
@@ -434,6 +453,7 @@ pub(crate) fn golden(fleet: &Fleet, choices: &[Choice]) -> HashMap<Choice, Strin
         settings: String::new(),
         task_settings: String::new(),
         limits: String::new(),
+        store: None,
         ..*fleet
     };
     for number in 0..3 {
