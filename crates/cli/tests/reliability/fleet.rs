@@ -11,12 +11,12 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use offkey_service::{Secret, Signer, Unsigned};
-use offkey_testkit::{RdbFile, value};
+use offkey_testkit::{RdbFile, long_work, value};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Keys that take a while to read, on a fast machine too.
-const LARGE: u32 = 3_000_000;
+const LARGE: u32 = 1_500_000;
 
 /// A project whose number comes last.
 pub(crate) fn project(number: usize) -> String {
@@ -106,7 +106,7 @@ impl Fleet {
     /// Adds a backup that takes a while, to the first nodes.
     pub(crate) fn add_large(&self) {
         static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-        let bytes = BYTES.get_or_init(|| rdb(LARGE));
+        let bytes = BYTES.get_or_init(|| long_work(LARGE));
         fs::write(self.backups(0).join("large.rdb"), bytes).unwrap();
     }
 
@@ -372,6 +372,18 @@ impl Client {
 
     /// Shows the task as soon as it is in one of these states.
     pub(crate) fn wait(&self, addr: &str, number: usize, task_id: &str, states: &[&str]) -> Value {
+        self.wait_beside(&[], addr, number, task_id, states)
+    }
+
+    /// The same; if it takes too long, the test fails with what these processes have said.
+    pub(crate) fn wait_beside(
+        &self,
+        processes: &[&Process],
+        addr: &str,
+        number: usize,
+        task_id: &str,
+        states: &[&str],
+    ) -> Value {
         let start = Instant::now();
         loop {
             let shown = self.show(addr, number, task_id);
@@ -381,7 +393,8 @@ impl Client {
             {
                 return answer.json();
             }
-            assert!(start.elapsed() < Duration::from_secs(120), "still {shown:?}");
+            let is_late = start.elapsed() > Duration::from_secs(120);
+            assert!(!is_late, "still {shown:?}\n{}", explain(processes));
             sleep(Duration::from_millis(20));
         }
     }
