@@ -10,6 +10,7 @@ mod error;
 mod gate;
 mod networks;
 mod objects;
+mod part;
 mod redis;
 mod secret;
 mod topology;
@@ -20,6 +21,7 @@ pub use networks::{NetworkError, Networks};
 pub use objects::{
     Bucket, Listed, Object, ObjectOptions, ObjectUrl, ObjectUrlError, Places, Store, unusable,
 };
+pub use part::{part_file, remove_left_parts};
 pub use redis::{Access, Address, LiveNode, RedisUrl, Taking, Timeouts, Tls, UrlError};
 pub use secret::Secret;
 pub use topology::{Found, Group, Node, Preference, Role, Slots, Topology, discover};

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 pub use crate::auth::{
@@ -181,7 +181,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         projects: config.projects,
         credentials,
         instances,
-        tasks,
+        tasks: Arc::clone(&tasks),
         engine: Arc::clone(&engine),
         replay: ReplayGuard::default(),
         throttle: Throttle::new(&config.limits),
@@ -191,7 +191,10 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         stopping: stopped.clone(),
     });
     let works = engine.start(location, &stopped);
-    let taker = backups::Taker::new(store.clone(), app.instances.clone(), Arc::clone(&app.clock));
+    let taker = backups::Taker::new(tasks, app.instances.clone(), Arc::clone(&app.clock));
+    let swept = app.instances.clone();
+    // Nobody has to wait for a folder that hangs.
+    spawn_blocking(move || backups::remove_unfinished(&swept));
     let taker = tokio::spawn(taker.stay(stopped.clone()));
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).follow(stopped.clone()));

@@ -6,11 +6,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use offkey_analysis::{Input, Options, keys};
-use offkey_fetch::{Access, Address, Gate, LiveNode, Taking, Timeouts, Tls};
+use offkey_fetch::{Access, Address, Gate, LiveNode, Taking, Timeouts, Tls, remove_left_parts};
 use serde::Deserialize;
 
 use crate::Secret;
-use crate::backups::{self, Schedule};
+use crate::backups::{Failure, Schedule};
 use crate::config::Node;
 
 /// Least of a limit on the rate.
@@ -142,12 +142,12 @@ impl Live {
         file_name: &str,
         gate: &Arc<Gate>,
         stop: &Arc<AtomicBool>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let target = node.backups.join(file_name);
         if target.exists() {
             return Ok(());
         }
-        backups::remove_unfinished(&node.backups);
+        remove_left_parts(&node.backups);
         let live = self.node(node, Timeouts::default(), gate)?.keep_in(&node.backups);
         let live = Arc::new(live);
         let stopped = Arc::clone(stop);
@@ -159,8 +159,8 @@ impl Live {
         });
         let end = ends.first().ok_or("nothing was read")?;
         live.persist(&target, &end.input).map_err(|error| match &end.input.error {
-            Some(error) => error.clone(),
-            None => error.to_string(),
+            Some(error) => Failure { why: error.clone(), may_pass: end.input.error_may_pass },
+            None => error.to_string().into(),
         })
     }
 }

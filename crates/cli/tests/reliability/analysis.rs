@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ fn analysis_that_is_killed_is_tried_three_times() {
     assert!(killed >= 3);
     let error = ended["error_msg"].as_str().unwrap();
     let rest = error.strip_prefix("worker died 3 times, the last time after byte ").unwrap();
-    let (byte, cause) = rest.split_once(": ").unwrap();
+    let (byte, cause) = rest.split_once(" of endless.rdb: ").unwrap();
     assert!(byte.parse::<u64>().unwrap() > 0, "{error}");
     assert_eq!(cause, "signal 9");
     // The service has gone on, and so have its other tasks.
@@ -110,9 +110,23 @@ fn process_that_analyses_has_its_limits_and_no_environment() {
 
 #[test]
 fn memory_beyond_the_limit_ends_the_process_and_not_the_service() {
-    // 24 MiB of address space are less than the program itself takes.
-    let job = r#"{"job":{"step":"Whole","inputs":[{"path":[47],"name":"x"}],"settings":{},
-        "now_ms":0,"blobs":0},"memory_bytes":1048576,"cpu_seconds":5}"#;
+    let enough = child_with(1 << 30);
+    assert!(enough.status.success(), "{enough:?}");
+    // Less than the program itself takes.
+    let output = child_with(1 << 20);
+    assert!(!output.status.success(), "{output:?}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // A thread has no room for its stack, or a value has none.
+    let causes = ["failed to spawn thread", "memory allocation of "];
+    assert!(causes.iter().any(|cause| stderr.contains(cause)), "{stderr}");
+}
+
+/// Has a process of its own analyse a folder without backups.
+fn child_with(memory_bytes: u64) -> Output {
+    let job = format!(
+        r#"{{"job":{{"step":"Whole","inputs":[{{"place":{{"File":[47]}},"name":"x"}}],
+        "settings":{{}},"now_ms":0,"blobs":0}},"memory_bytes":{memory_bytes},"cpu_seconds":5}}"#
+    );
     let mut child = Command::new(env!("CARGO_BIN_EXE_offkey"))
         .arg("child")
         .stdin(Stdio::piped())
@@ -120,13 +134,14 @@ fn memory_beyond_the_limit_ends_the_process_and_not_the_service() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    // It ends with its stdin.
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"j").unwrap();
     stdin.write_all(&u64::try_from(job.len()).unwrap().to_le_bytes()).unwrap();
     stdin.write_all(job.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(!output.status.success(), "{output:?}");
     drop(stdin);
+    output
 }
 
 #[test]

@@ -7,24 +7,26 @@ use offkey_testkit::Postgres;
 
 use crate::fleet::{Choice, Fleet, Process, signal};
 
-/// Rounds that run beside each other: what takes its time is waiting.
+/// Rounds that run beside each other: what takes its time is waiting. OFFKEY_LANES for more.
 const LANES: usize = 3;
 
 #[test]
 fn worker_stopped_past_its_lease_changes_nothing_when_it_goes_on() {
     let Some(cluster) = Postgres::start() else { return };
-    let rounds = std::env::var("OFFKEY_STOPS").map_or(6, |text| text.parse().unwrap());
+    let number = |name, usual| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
+    let (rounds, lanes) = (number("OFFKEY_STOPS", 6), number("OFFKEY_LANES", LANES));
     let start = Instant::now();
     scope(|scope| {
-        for lane in 0..LANES {
+        for lane in 0..lanes {
             let cluster = &cluster;
             scope.spawn(move || {
                 let mut fleet = Fleet::new(Some(cluster.database()), 4);
                 fleet.lease_seconds = 1;
                 fleet.add_large();
                 let server = fleet.serve("server", 0);
-                for round in (lane..rounds).step_by(LANES) {
-                    stop_and_go_on(&fleet, &server, round % fleet.instances);
+                for round in (lane..rounds).step_by(lanes) {
+                    let stopped = Stopped::of(round);
+                    stop_and_go_on(&fleet, &server, round % fleet.instances, &stopped);
                 }
             });
         }
@@ -32,13 +34,32 @@ fn worker_stopped_past_its_lease_changes_nothing_when_it_goes_on() {
     eprintln!("{rounds} workers stopped in {:.0} s", start.elapsed().as_secs_f64());
 }
 
-fn stop_and_go_on(fleet: &Fleet, server: &Process, instance: usize) {
+/// Where a worker is when it is stopped.
+enum Stopped {
+    /// In an analysis, which goes on and may even end, but nobody hears of it.
+    Analysing,
+    /// Between taking the part and reading: all of its writes come late.
+    Claimed,
+}
+
+impl Stopped {
+    fn of(round: usize) -> Self {
+        if round.is_multiple_of(4) { Self::Analysing } else { Self::Claimed }
+    }
+}
+
+fn stop_and_go_on(fleet: &Fleet, server: &Process, instance: usize, stopped: &Stopped) {
     let client = fleet.client();
-    let first = fleet.worker("first", 1);
-    let created = client.create(&server.addr, instance, &Choice::One("large.rdb")).unwrap();
+    let (point, choice) = match stopped {
+        Stopped::Analysing => (None, Choice::One("large.rdb")),
+        // Longer than it takes to see that it runs.
+        Stopped::Claimed => (Some("claim.after=sleep:2000"), Choice::One("small.rdb")),
+    };
+    let variable = point.map(|point| ("OFFKEY_FAIL_POINT", point));
+    let first = fleet.start("first", "worker", 1, variable).unwrap();
+    let created = client.create(&server.addr, instance, &choice).unwrap();
     let id = created.task_id().unwrap_or_else(|| panic!("{created:?}"));
     client.wait(&server.addr, instance, &id, &["running"]);
-    // Its analysis goes on and may even end, but nobody hears of it.
     first.signal("STOP");
     let second = fleet.worker("second", 1);
     let ended = client.wait(&server.addr, instance, &id, &["success", "failed"]);

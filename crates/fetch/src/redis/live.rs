@@ -11,6 +11,7 @@ use tempfile::NamedTempFile;
 use super::payload::Payload;
 use super::{Access, Address, Connection, replica};
 use crate::gate::Pass;
+use crate::part::part_file;
 use crate::{Error, ErrorKind, Gate, Networks};
 
 /// How a backup is taken.
@@ -113,11 +114,7 @@ impl Open for LiveNode {
         }
         let file = match &self.folder {
             None => None,
-            Some(folder) => {
-                let mut builder = tempfile::Builder::new();
-                let file = builder.prefix(".offkey-").suffix(".part").tempfile_in(folder);
-                Some(file.map_err(|error| unwritable(folder, &error))?)
-            }
+            Some(folder) => Some(part_file(folder).map_err(|error| unwritable(folder, &error))?),
         };
         let (payload, pass) = self.start(stop)?;
         let len = payload.len();

@@ -90,8 +90,7 @@ impl Arrived {
 
 fn read(folder: &Path, name: String, pieces: Receiver<Bytes>) -> Result<Arrived, Refused> {
     let local = |error: io::Error| Refused::Local(format!("{}: {error}", folder.display()));
-    let mut builder = tempfile::Builder::new();
-    let file = builder.prefix(".offkey-").suffix(".part").tempfile_in(folder).map_err(local)?;
+    let file = offkey_fetch::part_file(folder).map_err(local)?;
     let tee =
         Tee(Arc::new(Mutex::new(Pieces { pieces, now: Bytes::new(), file: Some(file), len: 0 })));
     let unwritable = Arc::new(AtomicBool::new(false));

@@ -15,11 +15,11 @@ mod tests;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::sleep;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
+use offkey_fetch::remove_left_parts;
 use uuid::Uuid;
 
 pub(crate) use self::pattern::Pattern;
@@ -30,11 +30,13 @@ pub(crate) use self::taker::Taker;
 use crate::config::{Instance, Node};
 use crate::store::Store;
 
-/// How often a backup that is awaited is looked at.
-const LOOK: Duration = Duration::from_millis(300);
-
-/// Age from which a file of a backup that was not finished is nobody's any more.
-const UNFINISHED_FOR: Duration = Duration::from_secs(24 * 3600);
+/// Why there is no backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) why: String,
+    /// Whether another attempt may fare better.
+    pub(crate) may_pass: bool,
+}
 
 /// One backup file of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +61,18 @@ pub(crate) enum Place {
     Source(PathBuf),
     /// An object in a source.
     Object(Arc<Remote>),
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self { why, may_pass: false }
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(why: &str) -> Self {
+        why.to_owned().into()
+    }
 }
 
 /// Lists the backups of `node`, the newest first.
@@ -151,39 +165,34 @@ pub(crate) fn find(instance: &Instance, node: &Node, id: Uuid) -> std::io::Resul
     Ok(list(instance, node)?.into_iter().find(|backup| backup.id == id))
 }
 
-/// Waits until a backup that is to be taken is there, or has failed; one that nobody takes is
-/// there or not. Blocking.
-pub(crate) fn await_taken(store: &Store, id: Uuid) -> Result<(), String> {
-    let runtime = tokio::runtime::Handle::current();
-    loop {
-        match runtime.block_on(store.backup(id)) {
-            Ok(None) => return Ok(()),
-            Ok(Some(taken)) => match taken.state {
-                record::State::Succeed => return Ok(()),
-                record::State::Failed => {
-                    return Err(taken.error.unwrap_or_else(|| "backup failed".to_owned()));
-                }
-                record::State::Waiting | record::State::Backuping => {}
-            },
-            Err(error) if store.pool.is_closed() => return Err(error.to_string()),
-            Err(error) => tracing::warn!(%error, "whether a backup is there is not known"),
+/// Whether a backup can be read: it was taken, or it is none that anybody takes.
+///
+/// # Errors
+/// It could not be taken, it is still on its way, or the database does not say.
+pub(crate) async fn taken(store: &Store, id: Uuid) -> Result<(), Failure> {
+    let record = store
+        .backup(id)
+        .await
+        .map_err(|error| Failure { may_pass: error.may_pass(), why: error.to_string() })?;
+    let Some(record) = record else { return Ok(()) };
+    match record.state {
+        record::State::Succeed => Ok(()),
+        record::State::Failed => {
+            Err(record.error.unwrap_or_else(|| "backup failed".to_owned()).into())
         }
-        sleep(LOOK);
+        record::State::Waiting | record::State::Backuping => {
+            Err(Failure { why: format!("backup is still on its way: {id}"), may_pass: true })
+        }
     }
 }
 
-/// Removes what processes that died left of backups they were taking.
-pub(crate) fn remove_unfinished(folder: &Path) {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries {
-        let name = entry.file_name();
-        let is_part =
-            name.as_bytes().starts_with(b".offkey-") && name.as_bytes().ends_with(b".part");
-        let written_at = entry.metadata().and_then(|metadata| metadata.modified());
-        let is_old = written_at.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > UNFINISHED_FOR));
-        if is_part && is_old {
-            // Another process may have been faster.
-            let _ = std::fs::remove_file(entry.path());
+/// Removes what processes that died left of backups on their way to `instances`; blocking.
+pub(crate) fn remove_unfinished(instances: &[Arc<Instance>]) {
+    for node in instances.iter().flat_map(|instance| &instance.nodes) {
+        let count = remove_left_parts(&node.backups);
+        if count > 0 {
+            let folder = node.backups.display();
+            tracing::info!(%folder, count, "unfinished backups of dead processes removed");
         }
     }
 }

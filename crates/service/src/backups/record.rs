@@ -44,6 +44,8 @@ pub(crate) struct Record {
     pub(crate) created_at_ms: i64,
     pub(crate) updated_at_ms: i64,
     pub(crate) attempt: i64,
+    /// How many attempts met a fault that may pass.
+    pub(crate) faults: i64,
     pub(crate) error: Option<String>,
 }
 
@@ -73,6 +75,7 @@ impl Record {
             created_at_ms: now_ms,
             updated_at_ms: now_ms,
             attempt: 0,
+            faults: 0,
             error: None,
         }
     }

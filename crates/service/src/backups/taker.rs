@@ -9,10 +9,12 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
 
+use super::Failure;
 use super::record::{Kind, Record, State, nodes_of_groups};
 use crate::Clock;
 use crate::config::Instance;
-use crate::store::{Store, StoreError};
+use crate::store::{News, StoreError};
+use crate::tasks::Tasks;
 
 /// How often a process looks for something to do.
 const IDLE: Duration = Duration::from_millis(500);
@@ -23,20 +25,23 @@ const LEASE: Duration = Duration::from_secs(30);
 /// Attempts that may end with their process before a backup has failed.
 const ATTEMPTS_MAX: i64 = 3;
 
+/// How often a backup is tried whose nodes meet faults that may pass.
+const FAULTS_MAX: i64 = 4;
+
 /// Nodes of which backups are taken at the same time, and of one host.
 const AT_ONCE: (usize, usize) = (4, 1);
 
 /// Takes backups in this process.
 pub(crate) struct Taker {
-    store: Store,
+    tasks: Arc<Tasks>,
     instances: Vec<Arc<Instance>>,
     clock: Clock,
     gate: Arc<Gate>,
 }
 
 impl Taker {
-    pub(crate) fn new(store: Store, instances: Vec<Arc<Instance>>, clock: Clock) -> Self {
-        Self { store, instances, clock, gate: Gate::new(AT_ONCE.0, AT_ONCE.1) }
+    pub(crate) fn new(tasks: Arc<Tasks>, instances: Vec<Arc<Instance>>, clock: Clock) -> Self {
+        Self { tasks, instances, clock, gate: Gate::new(AT_ONCE.0, AT_ONCE.1) }
     }
 
     /// Works until `stop` says so; a backup that is being taken then is given back.
@@ -51,7 +56,7 @@ impl Taker {
                 self.keep_schedule(instance, looked_at_ms, now_ms).await;
             }
             looked_at_ms = now_ms;
-            match self.store.claim_backup(LEASE).await {
+            match self.tasks.store.claim_backup(LEASE).await {
                 Ok(Some(record)) => self.take(&record, &mut stop).await,
                 Ok(None) => {
                     tokio::select! { () = sleep(IDLE) => {}, _ = stop.changed() => {} }
@@ -73,7 +78,7 @@ impl Taker {
         let result = loop {
             tokio::select! {
                 result = &mut files => break result,
-                _ = beat.tick() => match self.store.beat_backup(record, LEASE).await {
+                _ = beat.tick() => match self.tasks.store.beat_backup(record, LEASE).await {
                     Ok(true) => {}
                     Ok(false) => unwanted.store(true, Ordering::Relaxed),
                     Err(error) => tracing::error!(%error, "lease of a backup not renewed"),
@@ -82,17 +87,26 @@ impl Taker {
             }
         };
         let told = match &result {
-            Err(_) if *stop.borrow() => self.store.release_backup(record).await,
+            Err(_) if *stop.borrow() => self.tasks.store.release_backup(record).await,
+            Err(failure) if failure.may_pass && record.faults + 1 < FAULTS_MAX => {
+                self.tasks.store.retry_backup(record, delay(record.faults)).await
+            }
             result => {
-                self.store.finish_backup(record, result.as_ref().err().map(String::as_str)).await
+                let why = result.as_ref().err().map(|failure| failure.why.as_str());
+                self.tasks.store.finish_backup(record, why).await
             }
         };
         match (told, result) {
             (Ok(true), Ok(())) => {
                 tracing::info!(backup_id = %record.id, "backup ends");
+                self.tasks.tell(News::Added);
                 self.remove_old(record.instance_id).await;
             }
-            (Ok(true), Err(why)) => tracing::warn!(backup_id = %record.id, why, "backup failed"),
+            (Ok(true), Err(Failure { why, .. })) => {
+                // Whether for good, the analysis that waits for it is told.
+                self.tasks.tell(News::Added);
+                tracing::warn!(backup_id = %record.id, why, "backup failed");
+            }
             (Ok(false), _) => tracing::warn!(backup_id = %record.id, "backup was lost"),
             // Its lease runs out, and it is taken up again: the files are there then.
             (Err(error), _) => tracing::error!(backup_id = %record.id, %error, "not stored"),
@@ -100,9 +114,9 @@ impl Taker {
     }
 
     /// Takes the file of each node.
-    async fn files(&self, record: &Record, unwanted: &Arc<AtomicBool>) -> Result<(), String> {
-        if record.attempt > ATTEMPTS_MAX {
-            return Err(format!("the process that took it died {ATTEMPTS_MAX} times"));
+    async fn files(&self, record: &Record, unwanted: &Arc<AtomicBool>) -> Result<(), Failure> {
+        if record.attempt - record.faults > ATTEMPTS_MAX {
+            return Err(format!("the process that took it died {ATTEMPTS_MAX} times").into());
         }
         let instance = self.instances.iter().find(|instance| instance.id == record.instance_id);
         let instance = instance.ok_or("the instance is no longer configured")?;
@@ -119,7 +133,7 @@ impl Taker {
         }
         let mut result = Ok(());
         for task in tasks {
-            let of_one = task.await.unwrap_or_else(|panic| Err(panic.to_string()));
+            let of_one = task.await.unwrap_or_else(|panic| Err(panic.to_string().into()));
             if of_one.is_err() && result.is_ok() {
                 // The others are in vain.
                 unwanted.store(true, Ordering::Relaxed);
@@ -137,9 +151,11 @@ impl Taker {
         let Some(due_ms) = schedule.due(from_ms, now_ms) else { return };
         let nodes = nodes_of_groups(instance);
         let record = Record::new(instance, &nodes, Kind::Auto, "schedule".to_owned(), due_ms);
-        let added = match self.store.add_backup(&record).await {
+        let added = match self.tasks.store.add_backup(&record).await {
             // Another process was faster, or there is another backup.
-            Ok(false) => self.store.backup(record.id).await.map(|there| (false, there.is_some())),
+            Ok(false) => {
+                self.tasks.store.backup(record.id).await.map(|there| (false, there.is_some()))
+            }
             added => added.map(|added| (added, true)),
         };
         match added {
@@ -169,7 +185,7 @@ impl Taker {
         let Some(live) = &instance.live else { return Ok(()) };
         let oldest_ms =
             live.keep_days.map_or(i64::MIN, |days| now_ms - i64::from(days) * 86_400_000);
-        let records = self.store.backups(instance.id).await?;
+        let records = self.tasks.store.backups(instance.id).await?;
         let is_kept =
             |record: &&Record| record.kind == Kind::Auto && record.state == State::Succeed;
         for (number, record) in records.iter().filter(is_kept).enumerate() {
@@ -178,7 +194,7 @@ impl Taker {
                 continue;
             }
             // It is looked at again after the next backup.
-            if self.store.is_read(instance.id, record.id).await? {
+            if self.tasks.store.is_read(instance.id, record.id).await? {
                 continue;
             }
             for file in &record.files {
@@ -186,9 +202,14 @@ impl Taker {
                 // What is gone already need not be removed.
                 let _ = std::fs::remove_file(node.backups.join(&file.file_name));
             }
-            self.store.forget_backup(record.id).await?;
+            self.tasks.store.forget_backup(record.id).await?;
             tracing::info!(backup_id = %record.id, "old backup removed");
         }
         Ok(())
     }
+}
+
+/// How long to wait after so many faults before.
+fn delay(faults: i64) -> Duration {
+    Duration::from_secs(4_u64.saturating_pow(u32::try_from(faults).unwrap_or(u32::MAX)))
 }

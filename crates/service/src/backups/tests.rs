@@ -13,6 +13,7 @@ use crate::config::{Instance, Node, Role};
 use crate::live::Live;
 use crate::store::Store;
 use crate::store::tests::{subject_of_backup, success, take, with_each};
+use crate::tasks::Tasks;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -44,7 +45,7 @@ fn instance(folder: &Path, live: Live) -> Arc<Instance> {
 }
 
 fn taker(store: &Store, instance: &Arc<Instance>) -> Taker {
-    Taker::new(store.clone(), vec![Arc::clone(instance)], Arc::new(|| 0))
+    Taker::new(Arc::new(Tasks::new(store.clone())), vec![Arc::clone(instance)], Arc::new(|| 0))
 }
 
 /// A backup of the schedule that was taken at `at_ms` by the database's clock.

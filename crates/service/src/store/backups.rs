@@ -6,6 +6,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
+use super::listen::ADDED;
 use super::{Store, StoreError, is_taken, now_ms};
 use crate::backups::record::{File, Kind, Record, State};
 
@@ -16,7 +17,20 @@ const LISTED_MAX: i64 = 10_000;
 macro_rules! record_columns {
     () => {
         "id, project_id, instance_id, remark, kind, state, files, created_at_ms, updated_at_ms, \
-         attempt, error"
+         attempt, faults, error"
+    };
+}
+
+/// A backup that can be taken up: it waits and its time has come, or its process has died.
+macro_rules! free {
+    () => {
+        concat!(
+            "(state = 'waiting' AND not_before_ms <= ",
+            now_ms!(),
+            " OR state = 'backuping' AND lease_until_ms < ",
+            now_ms!(),
+            ")"
+        )
     };
 }
 
@@ -111,14 +125,12 @@ impl Store {
                 now_ms!(),
                 ", lease_until_ms = $1 + ",
                 now_ms!(),
-                " WHERE id = (SELECT id FROM backups WHERE state = 'waiting' ",
-                "OR (state = 'backuping' AND lease_until_ms < ",
-                now_ms!(),
-                ") ORDER BY created_at_ms, id LIMIT 1) ",
+                " WHERE id = (SELECT id FROM backups WHERE ",
+                free!(),
+                " ORDER BY created_at_ms, id LIMIT 1) AND ",
                 // Another process may have taken it meanwhile.
-                "AND (state = 'waiting' OR (state = 'backuping' AND lease_until_ms < ",
-                now_ms!(),
-                ")) RETURNING ",
+                free!(),
+                " RETURNING ",
                 record_columns!()
             ))
             .bind(millis(lease))
@@ -166,6 +178,30 @@ impl Store {
         self.end_backup(claimed, State::Waiting, None).await
     }
 
+    /// Has a backup taken again after `delay`, since it met a fault that may pass.
+    pub(crate) async fn retry_backup(
+        &self,
+        claimed: &Record,
+        delay: Duration,
+    ) -> Result<bool, StoreError> {
+        self.within(async {
+            let retried = sqlx::query(concat!(
+                "UPDATE backups SET state = 'waiting', faults = faults + 1, not_before_ms = $3 + ",
+                now_ms!(),
+                ", updated_at_ms = ",
+                now_ms!(),
+                " WHERE id = $1 AND attempt = $2 AND state = 'backuping'"
+            ))
+            .bind(claimed.id.to_string())
+            .bind(claimed.attempt)
+            .bind(millis(delay))
+            .execute(&self.pool)
+            .await?;
+            Ok(retried.rows_affected() == 1)
+        })
+        .await
+    }
+
     async fn end_backup(
         &self,
         claimed: &Record,
@@ -173,6 +209,7 @@ impl Store {
         error: Option<&str>,
     ) -> Result<bool, StoreError> {
         self.within(async {
+            let mut transaction = self.begin().await?;
             let ended = sqlx::query(concat!(
                 "UPDATE backups SET state = $3, error = $4, updated_at_ms = ",
                 now_ms!(),
@@ -182,8 +219,11 @@ impl Store {
             .bind(claimed.attempt)
             .bind(state.name())
             .bind(error)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await?;
+            // An analysis may have waited for it.
+            self.announce(&mut transaction, ADDED).await?;
+            transaction.commit().await?;
             Ok(ended.rows_affected() == 1)
         })
         .await
@@ -222,6 +262,7 @@ fn record(row: &AnyRow) -> Result<Record, StoreError> {
         created_at_ms: row.try_get("created_at_ms")?,
         updated_at_ms: row.try_get("updated_at_ms")?,
         attempt: row.try_get("attempt")?,
+        faults: row.try_get("faults")?,
         error: row.try_get("error")?,
     })
 }

@@ -64,7 +64,11 @@ const CHOOSE: &str = concat!(
     "LEFT JOIN (SELECT project_id, COUNT(*) AS parts FROM busy GROUP BY project_id) shared ",
     "ON shared.project_id = t.project_id WHERE ",
     free!("p"),
-    " AND COALESCE(own.parts, 0) < $1 ORDER BY t.priority DESC, COALESCE(shared.parts, 0), ",
+    // A task whose backup is still on its way waits, and no worker with it.
+    " AND NOT EXISTS (SELECT 1 FROM backups b WHERE b.instance_id = t.instance_id ",
+    "AND b.state IN ('waiting', 'backuping') ",
+    "AND (b.id = t.backup_id OR t.more LIKE '%' || b.id || '%')) ",
+    "AND COALESCE(own.parts, 0) < $1 ORDER BY t.priority DESC, COALESCE(shared.parts, 0), ",
     "t.created_at_ms, t.id, p.number LIMIT 1"
 );
 
@@ -83,7 +87,7 @@ const GIVE_UP: &str = concat!(
     "UPDATE tasks SET state = 'failed', finished_at_ms = ",
     now_ms!(),
     ", error = (SELECT 'worker died ' || (died + 1) || ' times, the last time after byte ' ",
-    "|| bytes_read FROM parts WHERE task_id = tasks.id AND state = 'running' AND died + 1 >= $1 ",
+    "|| bytes_read || COALESCE(' of ' || file, '') FROM parts WHERE task_id = tasks.id AND state = 'running' AND died + 1 >= $1 ",
     "AND lease_until_ms < ",
     now_ms!(),
     " LIMIT 1) WHERE state = 'running' AND id IN (SELECT task_id FROM parts ",

@@ -8,13 +8,13 @@ use sqlx::{AnyPool, SqlStr};
 use super::{Kind, StoreError};
 
 /// A migration's SQL: the same for both databases, or one for each.
-enum Sql {
+pub(super) enum Sql {
     Same(&'static str),
     Each { sqlite: &'static str, postgres: &'static str },
 }
 
 /// Number, name and SQL, in the order of numbers.
-const MIGRATIONS: &[(i64, &str, Sql)] = &[
+pub(super) const MIGRATIONS: &[(i64, &str, Sql)] = &[
     (1, "tasks", Sql::Same(include_str!("../../migrations/0001_tasks.sql"))),
     (
         2,
@@ -32,6 +32,7 @@ const MIGRATIONS: &[(i64, &str, Sql)] = &[
     (4, "parts", Sql::Same(include_str!("../../migrations/0004_parts.sql"))),
     (5, "credentials", Sql::Same(include_str!("../../migrations/0005_credentials.sql"))),
     (6, "backups", Sql::Same(include_str!("../../migrations/0006_backups.sql"))),
+    (7, "faults", Sql::Same(include_str!("../../migrations/0007_faults.sql"))),
 ];
 
 /// Brings the tables up to date; a process that is killed on the way leaves whole migrations.

@@ -54,11 +54,13 @@ impl Store {
         .await
     }
 
-    /// Renews the lease of `claim` and notes its progress; false if the part is lost.
+    /// Renews the lease of `claim` and notes its progress, with the name of the file that it
+    /// reads if that is known; false if the part is lost.
     pub(crate) async fn beat(
         &self,
         claim: &Claim,
         progress: Progress,
+        file: Option<&str>,
         lease: Duration,
     ) -> Result<bool, StoreError> {
         self.within(async {
@@ -69,7 +71,7 @@ impl Store {
                     "UPDATE parts SET bytes_read = $5, bytes_total = $6, key_count = $7, ",
                     "lease_until_ms = $8 + ",
                     now_ms!(),
-                    " WHERE ",
+                    ", file = $9 WHERE ",
                     own!()
                 ),
             )
@@ -77,6 +79,7 @@ impl Store {
             .bind(saturated(progress.bytes_total))
             .bind(saturated(progress.key_count))
             .bind(ms(lease))
+            .bind(file)
             .execute(&self.pool)
             .await?;
             fail::point("beat", Moment::After).await;

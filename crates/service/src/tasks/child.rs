@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -81,6 +81,8 @@ pub(super) struct Watch {
     bytes_read: AtomicU64,
     pub(super) bytes_total: AtomicU64,
     key_count: AtomicU64,
+    /// What the report calls the backup that is read, if it is one.
+    file: OnceLock<String>,
 }
 
 /// How an attempt ended.
@@ -279,6 +281,16 @@ impl Watch {
             bytes_total = bytes_total.saturating_mul(2);
         }
         Progress { bytes_read, bytes_total, key_count: self.key_count.load(Ordering::Relaxed) }
+    }
+
+    pub(super) fn file(&self) -> Option<&str> {
+        self.file.get().map(String::as_str)
+    }
+
+    /// Notes which backup is read.
+    pub(super) fn reads(&self, file: &str) {
+        // An attempt has one.
+        let _ = self.file.set(file.to_owned());
     }
 
     /// Takes over a frame of progress.

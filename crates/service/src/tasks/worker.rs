@@ -115,7 +115,7 @@ impl Slot {
         let Some(ended) = self.attempt(claim, &watch).await else { return };
         let verdict = match ended {
             Ended::Done(done) => verdict(claim, done, watch.progress()),
-            Ended::Died(how) => died(claim, &how, watch.progress()),
+            Ended::Died(how) => died(claim, &how, watch.progress(), watch.file()),
             Ended::Store(error) => fault(claim, error.to_string(), watch.progress(), None),
             Ended::Unstarted(why) => fault(claim, why, watch.progress(), None),
             Ended::Lost => return,
@@ -145,7 +145,7 @@ impl Slot {
             tokio::select! {
                 ended = &mut analysis => return Some(ended),
                 _ = heartbeat.tick() => {
-                    match engine.tasks.store.beat(claim, watch.progress(), lease).await {
+                    match engine.tasks.store.beat(claim, watch.progress(), watch.file(), lease).await {
                         Ok(true) => engine.pulse.beat(self.number),
                         Ok(false) => {
                             tracing::warn!(task_id = %claim.task.id, "part is lost");
@@ -228,6 +228,11 @@ async fn prepare(
         Step::Count | Step::Recount => subject.parts().skip(at).take(1).cloned().collect(),
         Step::Join | Step::Report => vec![],
     };
+    for part in &parts {
+        backups::taken(&engine.tasks.store, part.backup_id)
+            .await
+            .map_err(|failure| Done::nothing(failure.why, failure.may_pass))?;
+    }
     let found = spawn_blocking({
         let (engine, claim) = (Arc::clone(engine), claim.clone());
         move || parts.iter().map(|part| find(&engine, &claim, part)).collect::<Result<Vec<_>, _>>()
@@ -235,7 +240,7 @@ async fn prepare(
     let backups =
         found.await.unwrap_or_else(|panic| Err(Done::nothing(panic.to_string(), true)))?;
     watch.bytes_total.store(backups.iter().map(|backup| backup.len).sum(), Ordering::Relaxed);
-    let inputs = backups
+    let inputs: Vec<JobInput> = backups
         .into_iter()
         .map(|Backup { node_id, file_name, place, .. }| JobInput {
             place: match place {
@@ -247,6 +252,9 @@ async fn prepare(
             name: if count == 1 { file_name } else { format!("{node_id}/{file_name}") },
         })
         .collect();
+    if let [input] = inputs.as_slice() {
+        watch.reads(&input.name);
+    }
     let job = Job {
         step: claim.step,
         inputs,
@@ -267,8 +275,6 @@ fn find(engine: &Engine, claim: &Claim, part: &Part) -> Result<Backup, Done> {
     let Some((instance, node)) = found else {
         return Err(Done::nothing(format!("node is no longer configured: {node_id}"), false));
     };
-    backups::await_taken(&engine.tasks.store, *backup_id)
-        .map_err(|error| Done::nothing(error, false))?;
     match backups::find(instance, node, *backup_id) {
         Ok(Some(backup)) => Ok(backup),
         Ok(None) => Err(Done::nothing(format!("backup is gone: {backup_id}"), false)),
@@ -311,13 +317,14 @@ fn fault(claim: &Claim, why: String, progress: Progress, report: Option<String>)
 }
 
 /// Another attempt after the process died, unless it has died too often.
-fn died(claim: &Claim, how: &str, progress: Progress) -> Verdict {
+fn died(claim: &Claim, how: &str, progress: Progress, file: Option<&str>) -> Verdict {
     let deaths = claim.deaths + 1;
     if deaths < DEATHS_MAX {
         return Verdict::Died(RETRY, how.to_owned());
     }
     let at = progress.bytes_read;
-    let error = format!("worker died {deaths} times, the last time after byte {at}: {how}");
+    let of = file.map(|file| format!(" of {file}")).unwrap_or_default();
+    let error = format!("worker died {deaths} times, the last time after byte {at}{of}: {how}");
     Verdict::Finish(Outcome { error: Some(error), report: None, progress })
 }
 
@@ -364,11 +371,13 @@ mod tests {
         let mut claim = crate::store::tests::claim();
         let progress = Progress { bytes_read: 42, ..Progress::default() };
         for _ in 0..2 {
-            assert!(matches!(died(&claim, "signal 9", progress), Verdict::Died(..)));
+            assert!(matches!(died(&claim, "signal 9", progress, None), Verdict::Died(..)));
             claim.deaths += 1;
         }
-        let Verdict::Finish(outcome) = died(&claim, "signal 9", progress) else { panic!() };
-        let error = "worker died 3 times, the last time after byte 42: signal 9";
+        let Verdict::Finish(outcome) = died(&claim, "signal 9", progress, Some("a.rdb")) else {
+            panic!()
+        };
+        let error = "worker died 3 times, the last time after byte 42 of a.rdb: signal 9";
         assert_eq!(outcome.error.as_deref(), Some(error));
     }
 }

@@ -1,7 +1,10 @@
 //! New backups of live nodes: taken, listed, analysed, deleted, by schedule.
 
-use std::sync::atomic::Ordering;
-use std::thread::sleep;
+use std::io::Read as _;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use offkey_service::{Live, Permission, Role, Secret};
@@ -177,7 +180,8 @@ fn backup_is_one_at_a_time_and_never_half_a_file() {
     assert_eq!(whole(), 1);
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
 
-    // A server that breaks off in the middle: the record says so, and nothing is left.
+    // A server that breaks off in the middle and does not come back: the record says so in the
+    // end, and nothing is left.
     let answer = copy(&service);
     let failed_id = answer.body["backup_id"].as_str().unwrap().to_owned();
     with_status(&service, &failed_id, "backuping");
@@ -191,6 +195,44 @@ fn backup_is_one_at_a_time_and_never_half_a_file() {
     assert_eq!(service.call("POST", &analysis(""), &body).code(), (400, "DCS.4049"));
     // An analysis of a backup that failed fails with its reason, not as a backup that is gone.
     assert_eq!(service.create(&failed_id).code(), (400, "DCS.4063"));
+}
+
+#[test]
+fn backup_is_taken_again_after_a_line_that_broke() {
+    let Some(server) = server() else { return };
+    // The first connection is the look whether the node is there.
+    let (port, connections) = relay(server.port(), |number| (number == 1).then_some(150));
+    let service = service(port, |_| {});
+    let body = json!({"node_id": NODE}).to_string();
+    let shown = service.ended(&service.call("POST", &analysis(""), &body).task_id()).body;
+    assert_eq!(shown["status"], "success", "{shown}");
+    assert_eq!(connections.load(Ordering::Relaxed), 3);
+}
+
+/// Passes connections on to a server, and ends some of them after so many bytes of answers;
+/// answers its port and how many there were.
+fn relay(to: u16, end_after: fn(usize) -> Option<u64>) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    spawn(move || {
+        for client in listener.incoming().map(Result::unwrap) {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            let server = TcpStream::connect(("127.0.0.1", to)).unwrap();
+            let (mut asking, mut asked) =
+                (client.try_clone().unwrap(), server.try_clone().unwrap());
+            spawn(move || std::io::copy(&mut asking, &mut asked));
+            spawn(move || {
+                let len = end_after(number).unwrap_or(u64::MAX);
+                // Either may be gone, and then so is the other.
+                let _ = std::io::copy(&mut (&server).take(len), &mut &client);
+                let _ = client.shutdown(Shutdown::Both);
+                let _ = server.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    (port, connections)
 }
 
 #[test]

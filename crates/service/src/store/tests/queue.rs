@@ -1,6 +1,7 @@
 //! What is claimed, in which order, and what becomes of it.
 
 use super::*;
+use crate::backups::record::{self as backup, Kind, Record};
 use crate::store::Next;
 
 #[tokio::test]
@@ -114,7 +115,7 @@ async fn worker_that_lost_its_part_writes_nothing() {
 
         let progress = Progress { bytes_read: 7, bytes_total: 8, key_count: 9 };
         let lease = terms().lease;
-        assert!(!store.beat(&first, progress, lease).await.unwrap());
+        assert!(!store.beat(&first, progress, None, lease).await.unwrap());
         assert!(!store.release(&first).await.unwrap());
         assert!(!store.retry(&first, lease).await.unwrap());
         assert!(!store.died(&first, lease).await.unwrap());
@@ -122,11 +123,11 @@ async fn worker_that_lost_its_part_writes_nothing() {
         assert!(!store.finish(&first, &success()).await.unwrap());
         assert_eq!(only(&store, 1).await, second.task);
 
-        assert!(store.beat(&second, progress, lease).await.unwrap());
+        assert!(store.beat(&second, progress, None, lease).await.unwrap());
         assert_eq!(only(&store, 1).await.progress, progress);
         assert!(store.finish(&second, &success()).await.unwrap());
         assert!(!store.finish(&second, &success()).await.unwrap());
-        assert!(!store.beat(&second, progress, lease).await.unwrap());
+        assert!(!store.beat(&second, progress, None, lease).await.unwrap());
         assert_eq!(only(&store, 1).await.state, State::Success);
     })
     .await;
@@ -140,16 +141,66 @@ async fn third_death_fails_the_task() {
             let claim = take(&store).await;
             assert_eq!((claim.attempt, claim.deaths), (attempt, attempt - 1));
             let progress = Progress { bytes_read: 42, ..Progress::default() };
-            assert!(store.beat(&claim, progress, terms().lease).await.unwrap());
+            assert!(store.beat(&claim, progress, Some("a.rdb"), terms().lease).await.unwrap());
             store.end_leases().await.unwrap();
         }
         assert_eq!(store.claim(&terms()).await.unwrap(), None);
         let task = only(&store, 1).await;
         assert_eq!(task.state, State::Failed);
-        let error = "worker died 3 times, the last time after byte 42";
+        let error = "worker died 3 times, the last time after byte 42 of a.rdb";
         assert_eq!(task.error.as_deref(), Some(error));
         assert!(task.finished_at_ms.is_some());
         assert_eq!(count(&store, "SELECT COUNT(*) FROM parts").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn task_whose_backup_is_on_its_way_waits_without_a_worker() {
+    with_each(|store| async move {
+        let coming = |id: u128| Record {
+            id: Uuid::from_u128(id),
+            project_id: "p".to_owned(),
+            instance_id: Uuid::from_u128(id),
+            remark: String::new(),
+            kind: Kind::Analysis,
+            state: backup::State::Waiting,
+            files: vec![],
+            created_at_ms: 0,
+            updated_at_ms: 0,
+            attempt: 0,
+            faults: 0,
+            error: None,
+        };
+        // The backup of the only part, that of the second of two, and one that nobody reads.
+        let of = |id: u128| Part { backup_id: Uuid::from_u128(id), ..part("n0") };
+        let only = Subject { first: of(1), ..subject(1) };
+        let second = Subject { more: vec![of(2)], ..subject(2) };
+        for (id, subject) in [(1, only), (2, second), (3, subject(3))] {
+            assert!(store.add_backup(&coming(id)).await.unwrap());
+            store.create(Uuid::from_u128(id), &subject).await.unwrap();
+        }
+        assert_eq!(take(&store).await.task.id.as_u128(), 3);
+        assert_eq!(store.claim(&terms()).await.unwrap(), None);
+        let lease = terms().lease;
+        let mut taken = Vec::new();
+        while let Some(record) = store.claim_backup(lease).await.unwrap() {
+            taken.push(record);
+        }
+        assert_eq!(store.claim(&terms()).await.unwrap(), None);
+        // A fault that may pass is waited for; an end is one, whichever it is.
+        assert!(store.retry_backup(&taken[0], Duration::from_secs(60)).await.unwrap());
+        assert_eq!(store.claim_backup(lease).await.unwrap(), None);
+        assert_eq!(store.claim(&terms()).await.unwrap(), None);
+        sqlx::query("UPDATE backups SET not_before_ms = 0").execute(&store.pool).await.unwrap();
+        let again = store.claim_backup(lease).await.unwrap().unwrap();
+        assert_eq!((again.id, again.attempt, again.faults), (taken[0].id, 2, 1));
+        assert!(!store.finish_backup(&taken[0], None).await.unwrap());
+        assert!(store.finish_backup(&again, None).await.unwrap());
+        assert_eq!(take(&store).await.task.id.as_u128(), 1);
+        assert_eq!(store.claim(&terms()).await.unwrap(), None);
+        assert!(store.finish_backup(&taken[1], Some("reset")).await.unwrap());
+        assert_eq!(take(&store).await.task.id.as_u128(), 2);
     })
     .await;
 }
@@ -236,7 +287,7 @@ async fn failed_part_ends_its_task_for_the_others_too() {
         let (first, second) = (take(&store).await, take(&store).await);
         let failed = Outcome { error: Some("gone".to_owned()), ..success() };
         assert!(store.finish(&second, &failed).await.unwrap());
-        assert!(!store.beat(&first, Progress::default(), terms().lease).await.unwrap());
+        assert!(!store.beat(&first, Progress::default(), None, terms().lease).await.unwrap());
         assert!(!store.finish(&first, &success()).await.unwrap());
         assert_eq!(only(&store, 1).await.error.as_deref(), Some("gone"));
         assert_eq!(store.claim(&terms()).await.unwrap(), None);

@@ -95,7 +95,7 @@ async fn worker_that_slept_through_its_lease_is_refused_everything() {
             let other = take(&store).await;
             assert_eq!((other.task.id, other.attempt), (id, 2));
             let write = match round % 6 {
-                0 => store.beat(&stopped, progress, terms().lease).await,
+                0 => store.beat(&stopped, progress, None, terms().lease).await,
                 1 => store.release(&stopped).await,
                 2 => store.retry(&stopped, Duration::ZERO).await,
                 3 => store.died(&stopped, Duration::ZERO).await,
@@ -126,8 +126,10 @@ async fn everything_at_once_comes_to_an_end() {
                 let store = store.clone();
                 tokio::spawn(async move {
                     while let Some(claim) = store.claim(&terms()).await.unwrap() {
-                        let held =
-                            store.beat(&claim, Progress::default(), terms().lease).await.unwrap();
+                        let held = store
+                            .beat(&claim, Progress::default(), None, terms().lease)
+                            .await
+                            .unwrap();
                         let progress = Progress::default();
                         match claim.step {
                             _ if !held => {}

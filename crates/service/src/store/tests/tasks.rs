@@ -66,7 +66,7 @@ async fn forced_deletion_takes_the_task_from_its_worker() {
         let task = take(&store).await;
         assert_eq!(store.delete("other", id, id, true).await.unwrap(), Deletion::Unknown);
         assert_eq!(store.delete("p", id, id, true).await.unwrap(), Deletion::Deleted);
-        assert!(!store.beat(&task, Progress::default(), terms().lease).await.unwrap());
+        assert!(!store.beat(&task, Progress::default(), None, terms().lease).await.unwrap());
         assert!(!store.finish(&task, &success()).await.unwrap());
         assert!(!store.release(&task).await.unwrap());
         assert_eq!(store.list("p", id, None, EVER, ALL).await.unwrap(), (vec![], 0));
