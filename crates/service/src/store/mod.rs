@@ -184,9 +184,12 @@ pub(crate) fn is_taken(error: &sqlx::Error) -> bool {
 fn database_error_may_pass(error: &dyn DatabaseError) -> bool {
     let code = error.code().unwrap_or_default();
     match code.parse::<u32>() {
-        // Internal busy, locked, out of memory, read-only, I/O error, full, cannot open,
-        // with what SQLite adds in the higher bits.
-        Ok(number) if code.len() != 5 => matches!(number & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14),
+        // Internal busy, locked, out of memory, read-only, I/O error, corrupt, full, cannot open,
+        // with what SQLite adds in the higher bits. Corrupt is also what it calls a read that
+        // ends with EIO (SQLITE_IOERR_CORRUPTFS in its vdbe.c).
+        Ok(number) if code.len() != 5 => {
+            matches!(number & 0xff, 5 | 6 | 7 | 8 | 10 | 11 | 13 | 14)
+        }
         // Connection, rollback of a transaction, lack of room, operator's intervention, system
         // error, lock not available, read-only server, transaction that took too long.
         _ => ["08", "40", "53", "57", "58", "55P03", "25006", "25P03", "25P04"]
