@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { count, keysOf, percent, short, size } from "./format.js";
 import { t } from "./language.js";
-import { table, typeClass } from "./tables.js";
+import { scrolling, table, typeClass } from "./tables.js";
 
 /** One bar of parts beside each other; `parts` are `{label, bytes, className, title}`. */
 export function stackedBar(parts, whole, label) {
@@ -105,7 +105,7 @@ export function spanChart(spans, { label, name, totals }) {
     h("td", { class: "right faint hide-narrow" }, percent(span.num, totals.num))));
   return h("figure", { class: "spans" },
     h("figcaption", {}, h("h3", {}, label), legend()),
-    h("div", { class: "table-scroll" }, h("table", {},
+    scrolling(label, h("table", {},
       h("caption", { class: "offscreen" }, label),
       h("thead", {}, h("tr", {}, h("td"), h("td"),
         h("th", { scope: "col", class: "right" }, t("memory")),

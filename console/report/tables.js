@@ -48,12 +48,17 @@ export function sizeColumns(totals, labels) {
 export function table(columns, rows, options = {}) {
   const head = h("tr", {}, columns.map((column) => headCell(column, options)));
   const body = h("tbody", {}, rows.map((row) => tableRow(columns, row, rows, options)));
-  return h("div", { class: "table-scroll" },
+  return scrolling(options.caption ?? null,
     h("table", { class: options.className },
       options.caption ? h("caption", { class: "offscreen" }, options.caption) : null,
       h("thead", {}, head),
       body,
     ));
+}
+
+/** A place for a table that may be wider than the page; the arrow keys move it as well. */
+export function scrolling(label, table) {
+  return h("div", { class: "table-scroll", tabindex: 0, role: "group", "aria-label": label }, table);
 }
 
 /** One row of a table. */
