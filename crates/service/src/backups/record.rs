@@ -45,6 +45,8 @@ pub(crate) struct Record {
     pub(crate) updated_at_ms: i64,
     pub(crate) attempt: i64,
     pub(crate) error: Option<String>,
+    /// Whether it stays when the analysis that it was taken for has ended.
+    pub(crate) keep: bool,
 }
 
 impl Record {
@@ -74,6 +76,7 @@ impl Record {
             updated_at_ms: now_ms,
             attempt: 0,
             error: None,
+            keep: true,
         }
     }
 

@@ -32,6 +32,7 @@ const MIGRATIONS: &[(i64, &str, Sql)] = &[
     (4, "parts", Sql::Same(include_str!("../../migrations/0004_parts.sql"))),
     (5, "credentials", Sql::Same(include_str!("../../migrations/0005_credentials.sql"))),
     (6, "backups", Sql::Same(include_str!("../../migrations/0006_backups.sql"))),
+    (7, "unkept backups", Sql::Same(include_str!("../../migrations/0007_unkept_backups.sql"))),
 ];
 
 /// Brings the tables up to date; a process that is killed on the way leaves whole migrations.
