@@ -80,6 +80,14 @@ impl Summary {
         self.prefixes_changed = again.types != self.types;
         self.prefixes = again.prefixes;
         self.prefixes.set_floors(floors);
+        // Of an input that could not be read once more the prefixes are missing.
+        for (input, again) in self.inputs.iter_mut().zip(again.inputs) {
+            if input.error.is_none() && again.error.is_some() {
+                input.error = again.error;
+                input.error_may_pass = again.error_may_pass;
+                input.complete = false;
+            }
+        }
     }
 
     /// The types that have keys, in the order of reports.

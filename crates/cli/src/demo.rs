@@ -174,6 +174,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
             role: Permission::Admin,
         }],
         instances: vec![Instance {
+            analyse_schedule: None,
             sources: Vec::new(),
             live: None,
             id: INSTANCE_ID,

@@ -42,7 +42,7 @@ pub(crate) fn work(config: &Path) -> anyhow::Result<Outcome> {
     let runtime = Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let mut told = Told::listen()?;
-        let working = offkey_service::work(config).await?;
+        let working = offkey_service::work(config, Arc::new(crate::now_ms)).await?;
         told.wait().await;
         working.stop().await;
         Ok(Outcome::Complete)

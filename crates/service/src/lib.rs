@@ -142,6 +142,7 @@ struct App {
 pub struct Working {
     stop: watch::Sender<bool>,
     works: Works,
+    taker: JoinHandle<()>,
     store: Store,
 }
 
@@ -191,7 +192,12 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         stopping: stopped.clone(),
     });
     let works = engine.start(location, &stopped);
-    let taker = backups::Taker::new(tasks, app.instances.clone(), Arc::clone(&app.clock));
+    let taker = backups::Taker::new(
+        Arc::clone(&app.tasks),
+        app.instances.clone(),
+        app.analysis.clone(),
+        Arc::clone(&app.clock),
+    );
     let swept = app.instances.clone();
     // Nobody has to wait for a folder that hangs.
     spawn_blocking(move || backups::remove_unfinished(&swept));
@@ -205,11 +211,11 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     Ok(Running { addr, stop, server, works, taker, store, _lock: lock })
 }
 
-/// Starts workers on a database that other processes share.
+/// Starts workers on a database that other processes share; new backups are taken here as well.
 ///
 /// # Errors
 /// The configuration or database cannot be used, or the database is one of a single process.
-pub async fn work(config: Config) -> Result<Working, StartError> {
+pub async fn work(config: Config, clock: Clock) -> Result<Working, StartError> {
     config.check().map_err(StartError::Config)?;
     if config.database.is_none() {
         let reason = "a worker of its own needs database = \"postgres://...\"".to_owned();
@@ -217,12 +223,20 @@ pub async fn work(config: Config) -> Result<Working, StartError> {
     }
     let (store, location, _) = open(&config).await?;
     let tasks = Arc::new(Tasks::new(store.clone()));
-    let instances = config.instances.into_iter().map(Arc::new).collect();
-    let engine = Engine::new(tasks, instances, config.tasks, config.isolation, config.workers);
+    let instances: Vec<Arc<Instance>> = config.instances.into_iter().map(Arc::new).collect();
+    let engine = Engine::new(
+        Arc::clone(&tasks),
+        instances.clone(),
+        config.tasks,
+        config.isolation,
+        config.workers,
+    );
     let (stop, stopped) = watch::channel(false);
     let works = Arc::new(engine).start(location, &stopped);
+    let taker = backups::Taker::new(tasks, instances, config.analysis, clock);
+    let taker = tokio::spawn(taker.stay(stopped));
     tracing::info!("working");
-    Ok(Working { stop, works, store })
+    Ok(Working { stop, works, taker, store })
 }
 
 /// Opens the database, with the lock of one that is in the data folder.
@@ -246,6 +260,7 @@ impl Working {
     pub async fn stop(self) {
         self.stop.send_replace(true);
         self.works.end().await;
+        ended(self.taker).await;
         self.store.close().await;
         tracing::info!("stopped");
     }
@@ -263,14 +278,18 @@ impl Running {
         let Self { stop, mut server, works, taker, store, .. } = self;
         stop.send_replace(true);
         works.end().await;
-        if let Err(error) = taker.await {
-            tracing::error!(%error, "taking of backups ended badly");
-        }
+        ended(taker).await;
         if timeout(STOP_MAX, &mut server).await.is_err() {
             server.abort();
         }
         store.close().await;
         tracing::info!("stopped");
+    }
+}
+
+async fn ended(taker: JoinHandle<()>) {
+    if let Err(error) = taker.await {
+        tracing::error!(%error, "taking of backups ended badly");
     }
 }
 

@@ -90,6 +90,11 @@ impl Live {
         if let Some(rate) = self.max_bytes_per_second.filter(|rate| *rate < RATE_MIN) {
             return Err(format!("max_bytes_per_second is less than {RATE_MIN}: {rate}"));
         }
+        let zero =
+            [("keep_count", self.keep_count == Some(0)), ("keep_days", self.keep_days == Some(0))];
+        if let Some((name, _)) = zero.iter().find(|(_, is_zero)| *is_zero) {
+            return Err(format!("{name} is at least 1, or left out to keep all: 0"));
+        }
         self.schedule().map(|_| ())
     }
 

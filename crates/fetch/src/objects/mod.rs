@@ -8,8 +8,8 @@ mod url;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use offkey_analysis::{Open, Opened};
@@ -19,7 +19,7 @@ pub use s3::{Bucket, Listed, Store};
 pub use url::{ObjectUrl, ObjectUrlError};
 
 use crate::Error;
-use request::Client;
+use request::{Client, Version};
 
 /// How objects are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct Object {
     options: ObjectOptions,
     /// The only content that is taken.
     tag: Option<String>,
+    /// What the first reading found; a second one must find the same.
+    first: Arc<OnceLock<Version>>,
 }
 
 impl Object {
@@ -76,11 +78,18 @@ impl Object {
         // What stands behind the path may be a signature.
         let name = url.split(['?', '#']).next().unwrap_or_default().to_owned();
         let client = Client::new(&options, true)?;
-        Ok(Self { name, url: Arc::new(move || text.clone()), client, options, tag: None })
+        Ok(Self {
+            name,
+            url: Arc::new(move || text.clone()),
+            client,
+            options,
+            tag: None,
+            first: Arc::default(),
+        })
     }
 
     fn new(name: String, url: UrlNow, client: Client, options: ObjectOptions) -> Self {
-        Self { name, url, client, options, tag: None }
+        Self { name, url, client, options, tag: None, first: Arc::default() }
     }
 
     /// Refuses the object if its `ETag` is another one: for one that was listed.
@@ -102,6 +111,7 @@ impl Open for Object {
             client: self.client.clone(),
             options: self.options,
             tag: self.tag.clone(),
+            first: Arc::clone(&self.first),
             stop: Arc::clone(stop),
         };
         Ok(source.open()?)

@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Cursor, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,7 @@ pub(super) struct Source {
     pub(super) client: Client,
     pub(super) options: ObjectOptions,
     pub(super) tag: Option<String>,
+    pub(super) first: Arc<OnceLock<Version>>,
     pub(super) stop: Arc<AtomicBool>,
 }
 
@@ -55,6 +56,11 @@ impl Source {
                     {
                         let text = format!("{}: the object changed since it was listed", self.name);
                         return Err(Error::new(ErrorKind::NotFound, text));
+                    }
+                    if self.first.get_or_init(|| version.clone()) != &version {
+                        let text =
+                            format!("{}: the object changed since its first reading", self.name);
+                        return Err(Error::new(ErrorKind::Changed, text));
                     }
                     let len = Some(version.len);
                     return Ok(Opened { reader: Box::new(Parts::new(self, version, body)), len });

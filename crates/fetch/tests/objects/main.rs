@@ -70,6 +70,7 @@ fn faults_of_an_object_store() {
     lasting_faults(&peer, &bucket);
     compressed_and_listed(&peer, &bucket, &data, &plain);
     plain_urls(&peer, &bucket, &data, &plain);
+    two_readings(&peer, &bucket);
 }
 
 /// What a report says, without where the bytes came from.
@@ -183,4 +184,34 @@ fn plain_urls(peer: &Peer, bucket: &Bucket, data: &[u8], plain: &Report) {
     let error = report.inputs[0].error.clone().unwrap();
     assert!(error.contains("answer cut off, and the server cannot resume it"), "{error}");
     assert!(report.inputs[0].bytes_read < data.len() as u64);
+}
+
+/// Prefixes that outgrow their memory are counted in a second reading, of the same content.
+fn two_readings(peer: &Peer, bucket: &Bucket) {
+    let mut file = RdbFile::redis(11);
+    file.select_db(0);
+    let letters = |n: u32| -> String {
+        let letter = |shift: u32| char::from(b'a' + u8::try_from(n >> shift & 15).unwrap());
+        [16, 12, 8, 4, 0].map(letter).iter().collect()
+    };
+    for n in 0..20_000 {
+        file.key(format!("{}:key", letters(n)), &value::string(b"value"));
+    }
+    peer.put("/backups/redis/many.rdb", &file.finish());
+    let options = Options { prefix_memory: 64 << 10, ..Options::default() };
+    let analysed = || {
+        let object = bucket.object("redis/many.rdb");
+        analyze(&[Input::Open(Arc::new(object))], &options, &()).unwrap()
+    };
+    peer.set(|_| Fault::None);
+    let report = analysed();
+    assert!(report.complete, "{:?}", report.inputs);
+    let count = peer.requests().len();
+    let firsts = peer.requests().iter().filter(|one| one.contains("bytes=0-")).count();
+    assert_eq!(firsts, 2, "readings: {:?}", peer.requests());
+    peer.set(move |n| if n >= count / 2 { Fault::Changed } else { Fault::None });
+    let report = analysed();
+    assert!(!report.complete, "false success: {:?}", peer.requests());
+    let error = report.inputs[0].error.clone().unwrap();
+    assert!(error.contains("the object changed since its first reading"), "{error}");
 }

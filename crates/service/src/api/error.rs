@@ -235,6 +235,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy => Self::Busy,
+            StoreError::Backuping => Self::Backuping,
             StoreError::Unavailable(_) => {
                 tracing::warn!(%error, "request refused");
                 Self::Unavailable

@@ -326,6 +326,7 @@ impl From<StoreError> for CredentialError {
         match error {
             StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
             StoreError::Busy
+            | StoreError::Backuping
             | StoreError::Database(_)
             | StoreError::Migration(_)
             | StoreError::Json(_)

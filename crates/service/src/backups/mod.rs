@@ -5,8 +5,10 @@
 //! a backup of its own.
 
 pub(crate) mod arrival;
+mod due;
 mod pattern;
 pub(crate) mod record;
+mod retain;
 mod schedule;
 mod source;
 mod taker;
@@ -90,6 +92,25 @@ pub(crate) fn list(instance: &Instance, node: &Node) -> std::io::Result<Vec<Back
         b.written_at_ms.cmp(&a.written_at_ms).then_with(|| a.file_name.cmp(&b.file_name))
     });
     Ok(backups)
+}
+
+/// The newest backup of all that these nodes have, and its node; of equally new ones the first
+/// in the order of the nodes. Blocking.
+///
+/// # Errors
+/// A folder cannot be read.
+pub(crate) fn newest<'n>(
+    instance: &Instance,
+    nodes: &[&'n Node],
+) -> std::io::Result<Option<(&'n Node, Backup)>> {
+    let mut newest: Option<(&Node, Backup)> = None;
+    for node in nodes {
+        let Some(backup) = list(instance, node)?.into_iter().next() else { continue };
+        if newest.as_ref().is_none_or(|(_, other)| other.written_at_ms < backup.written_at_ms) {
+            newest = Some((node, backup));
+        }
+    }
+    Ok(newest)
 }
 
 /// The backups in the folder of `node`.

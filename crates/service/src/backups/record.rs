@@ -47,6 +47,8 @@ pub(crate) struct Record {
     /// How many attempts met a fault that may pass.
     pub(crate) faults: i64,
     pub(crate) error: Option<String>,
+    /// Whether it stays when the analysis that it was taken for has ended.
+    pub(crate) keep: bool,
 }
 
 impl Record {
@@ -77,6 +79,7 @@ impl Record {
             attempt: 0,
             faults: 0,
             error: None,
+            keep: true,
         }
     }
 

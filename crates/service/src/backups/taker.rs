@@ -1,4 +1,4 @@
-//! Takes the backups that wait, keeps the schedule and removes what is too old.
+//! Takes the backups that wait, and has done what the time is for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,10 +10,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
 
 use super::Failure;
-use super::record::{Kind, Record, State, nodes_of_groups};
+use super::record::Record;
 use crate::Clock;
 use crate::config::Instance;
-use crate::store::{News, StoreError};
+use crate::settings::AnalysisConfig;
+use crate::store::News;
 use crate::tasks::Tasks;
 
 /// How often a process looks for something to do.
@@ -33,20 +34,28 @@ const AT_ONCE: (usize, usize) = (4, 1);
 
 /// Takes backups in this process.
 pub(crate) struct Taker {
-    tasks: Arc<Tasks>,
-    instances: Vec<Arc<Instance>>,
-    clock: Clock,
+    pub(super) tasks: Arc<Tasks>,
+    pub(super) instances: Vec<Arc<Instance>>,
+    /// Settings of the analyses of schedules.
+    pub(super) analysis: AnalysisConfig,
+    pub(super) clock: Clock,
     gate: Arc<Gate>,
 }
 
 impl Taker {
-    pub(crate) fn new(tasks: Arc<Tasks>, instances: Vec<Arc<Instance>>, clock: Clock) -> Self {
-        Self { tasks, instances, clock, gate: Gate::new(AT_ONCE.0, AT_ONCE.1) }
+    pub(crate) fn new(
+        tasks: Arc<Tasks>,
+        instances: Vec<Arc<Instance>>,
+        analysis: AnalysisConfig,
+        clock: Clock,
+    ) -> Self {
+        Self { tasks, instances, analysis, clock, gate: Gate::new(AT_ONCE.0, AT_ONCE.1) }
     }
 
     /// Works until `stop` says so; a backup that is being taken then is given back.
     pub(crate) async fn stay(self, mut stop: watch::Receiver<bool>) {
-        if self.instances.iter().all(|instance| instance.live.is_none()) {
+        let is_idle = |one: &Arc<Instance>| one.live.is_none() && one.analyse_schedule.is_none();
+        if self.instances.iter().all(is_idle) {
             return;
         }
         let mut looked_at_ms = (self.clock)();
@@ -54,11 +63,13 @@ impl Taker {
             let now_ms = (self.clock)();
             for instance in &self.instances {
                 self.keep_schedule(instance, looked_at_ms, now_ms).await;
+                self.analyse_by_schedule(instance, looked_at_ms, now_ms).await;
             }
             looked_at_ms = now_ms;
             match self.tasks.store.claim_backup(LEASE).await {
                 Ok(Some(record)) => self.take(&record, &mut stop).await,
                 Ok(None) => {
+                    self.remove_unkept().await;
                     tokio::select! { () = sleep(IDLE) => {}, _ = stop.changed() => {} }
                 }
                 Err(error) => {
@@ -141,71 +152,6 @@ impl Taker {
             }
         }
         result
-    }
-
-    /// Adds a backup if its time came since `from_ms`; of as many processes as there are one
-    /// does, since the time decides of the id.
-    pub(super) async fn keep_schedule(&self, instance: &Arc<Instance>, from_ms: i64, now_ms: i64) {
-        let Some(live) = &instance.live else { return };
-        let Ok(Some(schedule)) = live.schedule() else { return };
-        let Some(due_ms) = schedule.due(from_ms, now_ms) else { return };
-        let nodes = nodes_of_groups(instance);
-        let record = Record::new(instance, &nodes, Kind::Auto, "schedule".to_owned(), due_ms);
-        let added = match self.tasks.store.add_backup(&record).await {
-            // Another process was faster, or there is another backup.
-            Ok(false) => {
-                self.tasks.store.backup(record.id).await.map(|there| (false, there.is_some()))
-            }
-            added => added.map(|added| (added, true)),
-        };
-        match added {
-            Ok((true, _)) => tracing::info!(backup_id = %record.id, "backup of the schedule"),
-            Ok((false, true)) => {}
-            Ok((false, false)) => {
-                tracing::warn!(instance = instance.name, "backup of the schedule left out");
-            }
-            Err(error) => tracing::error!(%error, "backup of the schedule not added"),
-        }
-    }
-
-    async fn remove_old(&self, instance_id: uuid::Uuid) {
-        let instance = self.instances.iter().find(|instance| instance.id == instance_id);
-        let Some(instance) = instance else { return };
-        if let Err(error) = self.retain(instance, (self.clock)()).await {
-            tracing::error!(%error, "old backups not removed");
-        }
-    }
-
-    /// Removes backups of the schedule that are too many or too old.
-    pub(super) async fn retain(
-        &self,
-        instance: &Arc<Instance>,
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
-        let Some(live) = &instance.live else { return Ok(()) };
-        let oldest_ms =
-            live.keep_days.map_or(i64::MIN, |days| now_ms - i64::from(days) * 86_400_000);
-        let records = self.tasks.store.backups(instance.id).await?;
-        let is_kept =
-            |record: &&Record| record.kind == Kind::Auto && record.state == State::Succeed;
-        for (number, record) in records.iter().filter(is_kept).enumerate() {
-            let is_one_too_many = live.keep_count.is_some_and(|count| number >= count);
-            if !is_one_too_many && record.created_at_ms >= oldest_ms {
-                continue;
-            }
-            // It is looked at again after the next backup.
-            if self.tasks.store.is_read(instance.id, record.id).await? {
-                continue;
-            }
-            for file in &record.files {
-                let Some(node) = instance.node(&file.node_id) else { continue };
-                // What is gone already need not be removed.
-                let _ = std::fs::remove_file(node.backups.join(&file.file_name));
-            }
-            self.tasks.store.forget_backup(record.id).await?;
-            tracing::info!(backup_id = %record.id, "old backup removed");
-        }
-        Ok(())
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, Row};
 use uuid::Uuid;
 
 use super::listen::ADDED;
@@ -17,7 +18,7 @@ const LISTED_MAX: i64 = 10_000;
 macro_rules! record_columns {
     () => {
         "id, project_id, instance_id, remark, kind, state, files, created_at_ms, updated_at_ms, \
-         attempt, faults, error"
+         attempt, faults, error, keep"
     };
 }
 
@@ -38,23 +39,7 @@ impl Store {
     /// Adds a waiting backup; false if the instance has one that waits or is being taken.
     pub(crate) async fn add_backup(&self, record: &Record) -> Result<bool, StoreError> {
         self.within(async {
-            let added = sqlx::query(concat!(
-                "INSERT INTO backups (id, project_id, instance_id, remark, kind, state, files, ",
-                "created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, 'waiting', $6, ",
-                now_ms!(),
-                ", ",
-                now_ms!(),
-                ")"
-            ))
-            .bind(record.id.to_string())
-            .bind(&record.project_id)
-            .bind(record.instance_id.to_string())
-            .bind(&record.remark)
-            .bind(record.kind.name())
-            .bind(serde_json::to_string(&record.files)?)
-            .execute(&self.pool)
-            .await;
-            match added {
+            match insert(record)?.execute(&self.pool).await {
                 Ok(_) => Ok(true),
                 Err(error) if is_taken(&error) => Ok(false),
                 Err(error) => Err(error.into()),
@@ -97,6 +82,21 @@ impl Store {
             ))
             .bind(instance_id.to_string())
             .bind(LISTED_MAX)
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter().map(record).collect()
+        })
+        .await
+    }
+
+    /// Backups that are there, or failed, and only until the analysis that they are for ends.
+    pub(crate) async fn unkept_backups(&self) -> Result<Vec<Record>, StoreError> {
+        self.within(async {
+            let rows = sqlx::query(concat!(
+                "SELECT ",
+                record_columns!(),
+                " FROM backups WHERE keep = 'no' AND state IN ('succeed', 'failed')"
+            ))
             .fetch_all(&self.pool)
             .await?;
             rows.iter().map(record).collect()
@@ -242,6 +242,25 @@ impl Store {
     }
 }
 
+/// Adds a waiting backup.
+pub(super) fn insert(record: &Record) -> Result<Query<'static, Any, AnyArguments>, StoreError> {
+    Ok(sqlx::query(concat!(
+        "INSERT INTO backups (id, project_id, instance_id, remark, kind, state, files, keep, ",
+        "created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, 'waiting', $6, $7, ",
+        now_ms!(),
+        ", ",
+        now_ms!(),
+        ")"
+    ))
+    .bind(record.id.to_string())
+    .bind(record.project_id.clone())
+    .bind(record.instance_id.to_string())
+    .bind(record.remark.clone())
+    .bind(record.kind.name())
+    .bind(serde_json::to_string(&record.files)?)
+    .bind(if record.keep { "yes" } else { "no" }))
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -264,5 +283,6 @@ fn record(row: &AnyRow) -> Result<Record, StoreError> {
         attempt: row.try_get("attempt")?,
         faults: row.try_get("faults")?,
         error: row.try_get("error")?,
+        keep: text("keep")? == "yes",
     })
 }

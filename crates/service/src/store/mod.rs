@@ -73,6 +73,8 @@ pub(crate) enum Kind {
 pub(crate) enum StoreError {
     #[error("an analysis of the instance is waiting or running")]
     Busy,
+    #[error("a backup of the instance is waiting or being taken")]
+    Backuping,
     /// The database is not there, full or overloaded: the same may succeed later.
     #[error("database cannot be used at present: {0}")]
     Unavailable(String),

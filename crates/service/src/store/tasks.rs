@@ -6,10 +6,12 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
+use super::backups::insert;
 use super::listen::{ADDED, DELETED};
 use super::parts::add;
 use super::{Store, StoreError, is_taken, now_ms};
 use crate::api::Page;
+use crate::backups::record::Record;
 use crate::config::Role;
 use crate::metrics::TaskCounts;
 use crate::tasks::{Part, Progress, State, Step, Subject, Task};
@@ -34,7 +36,7 @@ macro_rules! task_columns {
     () => {
         concat!(
             "id, project_id, instance_id, backup_id, node_id, node_name, node_ip, node_role, ",
-            "group_name, more, settings, priority, state, created_at_ms, started_at_ms, ",
+            "group_name, more, settings, priority, backup, state, created_at_ms, started_at_ms, ",
             "finished_at_ms, error, ",
             sum_of_parts!("bytes_read"),
             ", ",
@@ -64,15 +66,27 @@ pub(crate) enum Deletion {
 
 impl Store {
     /// Adds a waiting task; the instance may have no other one that waits or runs.
+    #[cfg(test)]
     pub(crate) async fn create(&self, id: Uuid, subject: &Subject) -> Result<(), StoreError> {
+        self.create_with(id, subject, None).await
+    }
+
+    /// The same together with the backup that is to be taken for it: both or none.
+    pub(crate) async fn create_with(
+        &self,
+        id: Uuid,
+        subject: &Subject,
+        backup: Option<&Record>,
+    ) -> Result<(), StoreError> {
         let sql = concat!(
             "INSERT INTO tasks (id, project_id, instance_id, backup_id, node_id, node_name, ",
-            "node_ip, node_role, group_name, more, settings, priority, state, created_at_ms) ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'waiting', ",
+            "node_ip, node_role, group_name, more, settings, priority, backup, state, ",
+            "created_at_ms) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'waiting', ",
             now_ms!(),
             ")"
         );
-        let Subject { project_id, instance_id, first, more, priority, settings } = subject;
+        let Subject { project_id, instance_id, first, more, is_new, priority, settings } = subject;
         self.within(async {
             let mut transaction = self.begin().await?;
             sqlx::query(sql)
@@ -88,6 +102,7 @@ impl Store {
                 .bind(serde_json::to_string(more)?)
                 .bind(serde_json::to_string(settings)?)
                 .bind(*priority)
+                .bind(if *is_new { "new" } else { "old" })
                 .execute(&mut *transaction)
                 .await
                 .map_err(|error| match is_taken(&error) {
@@ -96,6 +111,14 @@ impl Store {
                 })?;
             let (step, count) = Step::first(subject);
             add(&mut transaction, &id.to_string(), step, count).await?;
+            if let Some(record) = backup {
+                insert(record)?.execute(&mut *transaction).await.map_err(
+                    |error| match is_taken(&error) {
+                        true => StoreError::Backuping,
+                        false => error.into(),
+                    },
+                )?;
+            }
             self.announce(&mut transaction, ADDED).await?;
             self.commit(transaction, "create").await
         })
@@ -277,6 +300,7 @@ pub(super) fn task(row: &AnyRow) -> Result<Task, StoreError> {
                 group_name: row.try_get("group_name")?,
             },
             more: serde_json::from_str(row.try_get("more")?).map_err(|_| nonsense("more"))?,
+            is_new: row.try_get::<String, _>("backup")? == "new",
             priority: row.try_get("priority")?,
             settings: serde_json::from_str(row.try_get("settings")?)
                 .map_err(|_| nonsense("settings"))?,

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::config::Role;
+use crate::config::{Node, Role};
 use crate::settings::AnalysisConfig;
 use crate::store::{News, Store};
 
@@ -71,6 +71,8 @@ pub(crate) struct Subject {
     pub(crate) first: Part,
     /// What is merged into the same report.
     pub(crate) more: Vec<Part>,
+    /// Whether the backups were taken for it.
+    pub(crate) is_new: bool,
     /// Tasks with a higher one are run first.
     pub(crate) priority: i64,
     pub(crate) settings: AnalysisConfig,
@@ -155,6 +157,20 @@ impl Tasks {
             News::Added => self.added.send_replace(()),
             News::Deleted => self.deleted.send_replace(()),
         };
+    }
+}
+
+impl Part {
+    /// A backup of `node`.
+    pub(crate) fn new(node: &Node, backup_id: Uuid) -> Self {
+        Self {
+            backup_id,
+            node_id: node.id.clone(),
+            node_name: node.name.clone(),
+            node_ip: node.ip.clone(),
+            node_role: node.role,
+            group_name: node.group.clone(),
+        }
     }
 }
 

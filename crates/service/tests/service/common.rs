@@ -312,6 +312,7 @@ fn config(folder: &Path) -> Config {
         max_memory_mb: 2048,
         created_at: "2026-01-01T00:00:00.000Z".to_owned(),
         tags: BTreeMap::new(),
+        analyse_schedule: None,
         sources: Vec::new(),
         nodes,
     };

@@ -147,6 +147,36 @@ fn analysis_of_all_nodes_takes_a_new_backup_of_each_shard() {
 }
 
 #[test]
+fn new_backup_that_is_not_kept_goes_with_the_end_of_its_analysis() {
+    let Some(server) = server() else { return };
+    let service = service(server.port(), |_| {});
+    let body = json!({"node_id": NODE, "keep": false}).to_string();
+    let task_id = service.call("POST", &analysis(""), &body).task_id();
+    let shown = service.ended(&task_id).body;
+    assert_eq!(shown["status"], "success", "{shown}");
+    let since = Instant::now();
+    while !listed(&service).is_empty() {
+        assert!(since.elapsed() < Duration::from_secs(10), "{:?}", listed(&service));
+        sleep(Duration::from_millis(50));
+    }
+    let left: Vec<_> = std::fs::read_dir(service.folder.path().join("backups")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    // The task stays what it was.
+    assert_eq!(shown["analysis_type"], "new_backup");
+    assert_eq!(service.get(&analysis(&format!("/{task_id}"))).body, shown);
+
+    for body in [
+        json!({"node_id": NODE, "keep": "no"}),
+        json!({"node_id": NODE, "backup_id": shown["backup_id"], "keep": false}),
+        json!({"node_ids": "*", "keep": false}),
+    ] {
+        let answer = service.call("POST", &analysis(""), &body.to_string());
+        assert_eq!(answer.code(), (400, "DCS.4063"), "{body}");
+        assert!(answer.body["error_msg"].to_string().contains("keep"), "{answer:?}");
+    }
+}
+
+#[test]
 fn backup_is_one_at_a_time_and_never_half_a_file() {
     let Some(server) = server() else { return };
     let mut client = server.client();

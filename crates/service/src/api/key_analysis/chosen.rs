@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::api::error::ApiError;
 use crate::api::wire::CreateRequest;
+use crate::backups;
 use crate::backups::record::nodes_of_groups;
-use crate::backups::{self, Backup};
 use crate::config::{Instance, Node};
 use crate::ids;
 use crate::settings::AnalysisConfig;
@@ -20,6 +20,8 @@ use crate::tasks::Part;
 pub(crate) struct Chosen {
     nodes: Nodes,
     backups: Backups,
+    /// Whether a new backup stays.
+    pub(crate) keep: bool,
     pub(crate) priority: i64,
     pub(crate) settings: AnalysisConfig,
 }
@@ -91,7 +93,12 @@ impl Chosen {
         if !PRIORITIES.contains(&priority) {
             return invalid("priority");
         }
-        Ok(Self { nodes, backups, priority, settings })
+        let mut keep = true;
+        set(&mut keep, request.keep, "keep")?;
+        if !keep && backups != Backups::New {
+            return invalid("keep");
+        }
+        Ok(Self { nodes, backups, keep, priority, settings })
     }
 
     /// The nodes of which a new backup is to be taken, if that is what is meant.
@@ -144,39 +151,26 @@ impl Chosen {
 impl Backups {
     /// The one of these nodes whose backup is meant.
     fn choose(&self, instance: &Instance, nodes: Vec<&Node>) -> Result<Part, ApiError> {
-        let mut found: Vec<(&Node, Backup)> = Vec::new();
-        for node in nodes {
-            let backups = backups::list(instance, node).map_err(ApiError::internal)?;
-            found.extend(backups.into_iter().map(|backup| (node, backup)));
-        }
         match self {
             Self::Listed(ids, member) => {
-                found.retain(|(_, backup)| ids.contains(&Some(backup.id)));
-                match found.as_slice() {
-                    [(node, backup)] => Ok(part(node, backup.id)),
-                    _ => Err(ApiError::InvalidMember(member)),
+                let mut found = Vec::new();
+                for node in nodes {
+                    let backups = backups::list(instance, node).map_err(ApiError::internal)?;
+                    let chosen = backups.into_iter().filter(|one| ids.contains(&Some(one.id)));
+                    found.extend(chosen.map(|backup| Part::new(node, backup.id)));
+                }
+                match <[Part; 1]>::try_from(found) {
+                    Ok([part]) => Ok(part),
+                    Err(_) => Err(ApiError::InvalidMember(member)),
                 }
             }
-            // Of equally new ones the first in the order of the configuration.
-            Self::Newest => found
-                .iter()
-                .min_by_key(|(_, backup)| std::cmp::Reverse(backup.written_at_ms))
-                .map(|(node, backup)| part(node, backup.id))
-                .ok_or(ApiError::NoNewBackup),
+            Self::Newest => {
+                let newest = backups::newest(instance, &nodes).map_err(ApiError::internal)?;
+                let (node, backup) = newest.ok_or(ApiError::NoNewBackup)?;
+                Ok(Part::new(node, backup.id))
+            }
             Self::New => Err(ApiError::NoNewBackup),
         }
-    }
-}
-
-/// A backup of a node as part of a task.
-pub(super) fn part(node: &Node, backup_id: Uuid) -> Part {
-    Part {
-        backup_id,
-        node_id: node.id.clone(),
-        node_name: node.name.clone(),
-        node_ip: node.ip.clone(),
-        node_role: node.role,
-        group_name: node.group.clone(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::App;
 use crate::api::audit::Made;
 use crate::api::backups;
 use crate::api::error::ApiError;
-use crate::api::key_analysis::chosen::{Chosen, part};
+use crate::api::key_analysis::chosen::Chosen;
 use crate::api::scope::InInstance;
 use crate::api::wire::TaskId;
 use crate::api::{Json, body};
@@ -48,26 +48,17 @@ pub(crate) async fn create(
         return Err(ApiError::Busy);
     }
     caller.once(&app).await?;
-    if let Some(record) = &new
-        && !app.tasks.store.add_backup(record).await?
-    {
-        return Err(ApiError::Backuping);
-    }
     let task_id = Uuid::now_v7();
     let subject = Subject {
         project_id: instance.project.clone(),
         instance_id: instance.id,
         first,
         more: parts.collect(),
+        is_new: new.is_some(),
         priority,
         settings,
     };
-    if let Err(error) = app.tasks.store.create(task_id, &subject).await {
-        if let Some(record) = &new {
-            app.tasks.store.forget_backup(record.id).await?;
-        }
-        return Err(error.into());
-    }
+    app.tasks.store.create_with(task_id, &subject, new.as_ref()).await?;
     app.tasks.tell(News::Added);
     Ok((Extension(Made(task_id)), Json(TaskId { task_id })))
 }
@@ -85,5 +76,6 @@ async fn new_backup(
     backups::sign_of_life(instance, nodes.iter().map(|node| node.id.clone()).collect()).await?;
     let remark = "for an analysis".to_owned();
     let record = Record::new(instance, &nodes, Kind::Analysis, remark, (app.clock)());
-    Ok(Some((nodes.into_iter().map(|node| part(node, record.id)).collect(), record)))
+    let record = Record { keep: chosen.keep, ..record };
+    Ok(Some((nodes.into_iter().map(|node| Part::new(node, record.id)).collect(), record)))
 }

@@ -15,7 +15,6 @@ use crate::api::key_analysis::ipv6;
 use crate::api::scope::InTask;
 use crate::api::timestamp;
 use crate::api::wire::{self, AnalysedNode, TaskDetail, Totals};
-use crate::backups::record::Kind;
 use crate::tasks::{self, Task};
 
 pub(crate) async fn show(
@@ -36,10 +35,7 @@ pub(crate) async fn show(
         }
         (_, _) => None,
     };
-    let backup = app.tasks.store.backup(task.subject.first.backup_id).await?;
-    let is_new = backup.is_some_and(|backup| backup.kind == Kind::Analysis);
-    let mut body =
-        serde_json::to_value(detail(task, report, is_new)).map_err(ApiError::internal)?;
+    let mut body = serde_json::to_value(detail(task, report)).map_err(ApiError::internal)?;
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
     if wire::saturates(app.integers, user_agent.unwrap_or_default()) {
         wire::saturate(&mut body);
@@ -47,7 +43,7 @@ pub(crate) async fn show(
     Ok(Json(body))
 }
 
-fn detail(task: Task, report: Option<Report>, is_new: bool) -> TaskDetail {
+fn detail(task: Task, report: Option<Report>) -> TaskDetail {
     let totals = report.as_ref().map(|report| Totals {
         total_bytes: report.total_bytes,
         total_num: report.total_num,
@@ -84,7 +80,7 @@ fn detail(task: Task, report: Option<Report>, is_new: bool) -> TaskDetail {
         node_ipv6: ipv6(&first.node_ip),
         node_ip: first.node_ip,
         node_type: wire::node_type(first.node_role),
-        analysis_type: if is_new { "new_backup" } else { "old_backup" },
+        analysis_type: if task.subject.is_new { "new_backup" } else { "old_backup" },
         created_at: timestamp(task.created_at_ms),
         started_at: task.started_at_ms.map(timestamp),
         finished_at: task.finished_at_ms.map(timestamp),

@@ -23,6 +23,9 @@ pub(crate) struct CreateRequest {
     /// One for each node, in place of `backup_id`, or `"new"` for a new backup of all of them.
     #[schemars(with = "Option<BackupIds>")]
     pub(crate) backup_ids: Option<Value>,
+    /// Whether the new backup that is taken stays when the analysis has ended.
+    #[schemars(with = "Option<bool>")]
+    pub(crate) keep: Option<Value>,
     #[schemars(with = "Option<i64>", range(min = -100, max = 100))]
     pub(crate) priority: Option<Value>,
     #[schemars(with = "Option<u32>", range(max = 10_000))]

@@ -94,6 +94,7 @@ fn subject(instance: u128) -> Subject {
         instance_id: Uuid::from_u128(instance),
         first: part("n0"),
         more: vec![],
+        is_new: false,
         priority: 0,
         settings: AnalysisConfig { top: 7, ..AnalysisConfig::default() },
     }

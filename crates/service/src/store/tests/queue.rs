@@ -170,6 +170,7 @@ async fn task_whose_backup_is_on_its_way_waits_without_a_worker() {
             updated_at_ms: 0,
             attempt: 0,
             faults: 0,
+            keep: true,
             error: None,
         };
         // The backup of the only part, that of the second of two, and one that nobody reads.

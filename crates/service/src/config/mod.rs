@@ -1,19 +1,19 @@
 //! The configuration file: who may call, what there is to analyse, and where it is.
 
-use std::collections::{BTreeMap, HashSet};
+mod instance;
+
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use axum::http::uri::Authority;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
+pub use self::instance::{Instance, Node, Role};
 use crate::auth::Keyring;
-use crate::backups::Source;
 use crate::ids;
-use crate::live::Live;
 use crate::secret::Secret;
 use crate::settings::{AnalysisConfig, TaskLimits};
 use crate::store::Location;
@@ -169,72 +169,6 @@ pub enum Permission {
     Admin,
 }
 
-/// A Redis or Valkey instance whose backups can be analysed.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Instance {
-    /// A UUID.
-    pub id: Uuid,
-    /// The project it belongs to.
-    pub project: String,
-    /// Its name.
-    pub name: String,
-    /// `Redis`, `Valkey` or another; only these two support offline key analysis.
-    #[serde(default = "default_engine")]
-    pub engine: String,
-    /// Such as `7.0`.
-    pub engine_version: String,
-    /// Memory it may use in MB, where the client should see one.
-    #[serde(default)]
-    pub max_memory_mb: u32,
-    /// When it was made, where the client should see it.
-    #[serde(default = "default_created_at")]
-    pub created_at: String,
-    /// What clients can choose it by.
-    #[serde(default)]
-    pub tags: BTreeMap<String, String>,
-    /// How new backups are taken of its nodes; none can be where it is not set.
-    pub live: Option<Live>,
-    /// Where else its backups lie.
-    #[serde(default)]
-    pub sources: Vec<Source>,
-    /// Its nodes.
-    pub nodes: Vec<Node>,
-}
-
-/// One Redis or Valkey process of an instance.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Node {
-    /// Letters, digits, `-` and `_`; DCS has 32 hexadecimal digits.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its address.
-    #[serde(default)]
-    pub ip: String,
-    /// Its port.
-    #[serde(default = "default_port")]
-    pub port: u16,
-    /// Its role.
-    pub role: Role,
-    /// The shard it belongs to.
-    #[serde(default = "default_group")]
-    pub group: String,
-    /// Folder whose `.rdb` files are its backups.
-    pub backups: PathBuf,
-}
-
-/// Role of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Takes writes.
-    Master,
-    /// Follows a master.
-    Slave,
-}
-
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}: {reason}")]
@@ -260,15 +194,7 @@ impl Config {
             for file in tls.chain(&mut config.credential_key_file) {
                 *file = folder.join(&*file);
             }
-            for live in config.instances.iter_mut().filter_map(|instance| instance.live.as_mut()) {
-                live.within(folder);
-            }
-            for source in config.instances.iter_mut().flat_map(|instance| &mut instance.sources) {
-                source.within(folder);
-            }
-            for node in config.instances.iter_mut().flat_map(|instance| &mut instance.nodes) {
-                node.backups = folder.join(&node.backups);
-            }
+            config.instances.iter_mut().for_each(|instance| instance.within(folder));
         }
         config.check().map_err(failed)?;
         Ok(config)
@@ -297,12 +223,6 @@ impl Config {
             if rest.is_none_or(|rest| rest.trim_end_matches('/').parse::<Authority>().is_err()) {
                 return Err(format!("public_url is no http[s]://host[:port]: {url}"));
             }
-        }
-        if let Some(instance) =
-            self.instances.iter().find(|instance| i32::try_from(instance.max_memory_mb).is_err())
-        {
-            let Instance { id, max_memory_mb, .. } = instance;
-            return Err(format!("max_memory_mb of instance {id} is too large: {max_memory_mb}"));
         }
         let mut seen = HashSet::new();
         let mut once = |what: &str, id: &str| {
@@ -337,28 +257,8 @@ impl Config {
                     instance.id, instance.project
                 ));
             }
-            if instance.nodes.is_empty() {
-                return Err(format!("instance has no node: {}", instance.id));
-            }
-            for source in &instance.sources {
-                source.check().map_err(|error| {
-                    format!("source {} of instance {}: {error}", source.url, instance.id)
-                })?;
-            }
-            if let Some(live) = &instance.live {
-                live.check()
-                    .map_err(|error| format!("live of instance {}: {error}", instance.id))?;
-                if let Some(node) = instance.nodes.iter().find(|node| node.ip.is_empty()) {
-                    return Err(format!("live needs the ip of node {}", node.id));
-                }
-            }
+            instance.check()?;
             for node in &instance.nodes {
-                if !ids::is_node_id(&node.id) {
-                    return Err(format!(
-                        "node id is not 1 to 64 letters, digits, - or _: {}",
-                        node.id
-                    ));
-                }
                 once("node id", &node.id)?;
             }
         }
@@ -411,35 +311,6 @@ impl Config {
     }
 }
 
-impl Instance {
-    /// Whether the offline key analysis knows its engine: Redis 4.0 and up, and Valkey.
-    pub(crate) fn supports_key_analysis(&self) -> bool {
-        let major = self.engine_version.split('.').next().and_then(|major| major.parse().ok());
-        match self.engine.to_ascii_lowercase().as_str() {
-            "redis" => major.is_some_and(|major: u32| major >= 4),
-            "valkey" => true,
-            _ => false,
-        }
-    }
-
-    /// The node with this id.
-    pub(crate) fn node(&self, id: &str) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.id == id)
-    }
-
-    /// Names of its shards in the order of the configuration, each with its nodes.
-    pub(crate) fn groups(&self) -> Vec<(&str, Vec<&Node>)> {
-        let mut groups: Vec<(&str, Vec<&Node>)> = Vec::new();
-        for node in &self.nodes {
-            match groups.iter_mut().find(|(name, _)| *name == node.group) {
-                Some((_, nodes)) => nodes.push(node),
-                None => groups.push((&node.group, vec![node])),
-            }
-        }
-        groups
-    }
-}
-
 /// What is wrong with a configuration, and where. The text that the parser would quote may
 /// hold a secret.
 fn located(text: &str, error: &toml::de::Error) -> String {
@@ -454,22 +325,6 @@ fn default_listen() -> SocketAddr {
 
 fn default_workers() -> usize {
     1
-}
-
-fn default_engine() -> String {
-    "Redis".to_owned()
-}
-
-fn default_created_at() -> String {
-    crate::api::timestamp(0)
-}
-
-fn default_port() -> u16 {
-    6379
-}
-
-fn default_group() -> String {
-    "group-0".to_owned()
 }
 
 #[cfg(test)]
@@ -499,7 +354,7 @@ mod tests {
 
     #[test]
     fn every_setting_of_the_example_is_one() {
-        let text = include_str!("../../../offkey.example.toml");
+        let text = include_str!("../../../../offkey.example.toml");
         let setting =
             |line: &&str| line.strip_prefix('#').is_some_and(|line| !line.starts_with([' ', '\n']));
         let all: String = text
@@ -532,6 +387,30 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_schedules_are_checked() {
+        let of_instance = |lines: &str| {
+            let (id, project) = (uuid::Uuid::nil(), "0123456789abcdef0123456789abcdef");
+            checked(&format!(
+                "data_dir = \"d\"\n{PROJECT}[[instances]]\nid = \"{id}\"\nname = \"i\"\n\
+                 project = \"{project}\"\nengine_version = \"7.0\"\n{lines}\n\
+                 [[instances.nodes]]\nid = \"n\"\nname = \"n\"\nip = \"192.0.2.1\"\n\
+                 role = \"master\"\nbackups = \"b\"\n"
+            ))
+        };
+        for (lines, part) in [
+            ("[instances.live]\nkeep_count = 0", "keep_count is at least 1"),
+            ("[instances.live]\nkeep_days = 0", "keep_days is at least 1"),
+            ("[instances.live]\nschedule = \"daily\"", "schedule: five fields expected"),
+            ("analyse_schedule = \"0 25 * * *\"", "analyse_schedule: not a field"),
+        ] {
+            let error = of_instance(lines).unwrap_err();
+            assert!(error.contains(part) && error.contains("instance 0000"), "{error}");
+        }
+        let lines = "analyse_schedule = \"0 3 * * *\"\n[instances.live]\nkeep_count = 1";
+        of_instance(lines).unwrap();
+    }
+
+    #[test]
     fn errors_quote_no_secret() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("offkey.toml");
@@ -554,33 +433,6 @@ mod tests {
             assert!(with(&format!("{listen}\nallow_plain_http = true")).is_ok());
             let tls = "tls = { certificate = \"c.pem\", key = \"k.pem\" }";
             assert!(with(&format!("{listen}\n{tls}")).is_ok());
-        }
-    }
-
-    #[test]
-    fn redis_from_4_and_valkey_are_supported() {
-        for (engine, version, supported) in [
-            ("Redis", "3.0", false),
-            ("Redis", "4.0", true),
-            ("redis", "7.4.1", true),
-            ("Redis", "newest", false),
-            ("Valkey", "8.1", true),
-            ("Memcached", "1.5", false),
-        ] {
-            let instance = Instance {
-                live: None,
-                id: Uuid::nil(),
-                project: String::new(),
-                name: String::new(),
-                engine: engine.to_owned(),
-                engine_version: version.to_owned(),
-                max_memory_mb: 0,
-                created_at: String::new(),
-                tags: BTreeMap::new(),
-                sources: vec![],
-                nodes: vec![],
-            };
-            assert_eq!(instance.supports_key_analysis(), supported, "{engine} {version}");
         }
     }
 }

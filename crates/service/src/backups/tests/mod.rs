@@ -1,5 +1,7 @@
 //! What is kept, and for how long, without servers: backups are files that somebody wrote.
 
+mod due;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,15 +13,21 @@ use super::record::{Kind, Record, nodes_of_groups};
 use super::taker::Taker;
 use crate::config::{Instance, Node, Role};
 use crate::live::Live;
+use crate::settings::AnalysisConfig;
 use crate::store::Store;
 use crate::store::tests::{subject_of_backup, success, take, with_each};
-use crate::tasks::Tasks;
+use crate::tasks::{Subject, Tasks};
 
 const DAY_MS: i64 = 86_400_000;
 
 const LEASE: Duration = Duration::from_secs(30);
 
 fn instance(folder: &Path, live: Live) -> Arc<Instance> {
+    Arc::new(Instance { live: Some(live), ..still(folder) })
+}
+
+/// An instance whose nodes nobody can reach.
+fn still(folder: &Path) -> Instance {
     let node = Node {
         id: "n0".to_owned(),
         name: "n0".to_owned(),
@@ -29,7 +37,7 @@ fn instance(folder: &Path, live: Live) -> Arc<Instance> {
         group: "g".to_owned(),
         backups: folder.to_owned(),
     };
-    Arc::new(Instance {
+    Instance {
         id: Uuid::from_u128(7),
         project: "p".to_owned(),
         name: "i".to_owned(),
@@ -38,14 +46,17 @@ fn instance(folder: &Path, live: Live) -> Arc<Instance> {
         max_memory_mb: 0,
         created_at: String::new(),
         tags: BTreeMap::new(),
-        live: Some(live),
+        live: None,
+        analyse_schedule: None,
         sources: vec![],
         nodes: vec![node],
-    })
+    }
 }
 
 fn taker(store: &Store, instance: &Arc<Instance>) -> Taker {
-    Taker::new(Arc::new(Tasks::new(store.clone())), vec![Arc::clone(instance)], Arc::new(|| 0))
+    let tasks = Arc::new(Tasks::new(store.clone()));
+    let analysis = AnalysisConfig { top: 3, ..AnalysisConfig::default() };
+    Taker::new(tasks, vec![Arc::clone(instance)], analysis, Arc::new(|| 0))
 }
 
 /// A backup of the schedule that was taken at `at_ms` by the database's clock.
@@ -144,28 +155,41 @@ async fn backup_that_is_read_is_not_removed() {
 }
 
 #[tokio::test]
-async fn due_time_is_one_backup_for_all_processes() {
+async fn backup_that_is_not_kept_goes_once_its_analysis_has_ended() {
     with_each(|store| async move {
         let folder = tempfile::tempdir().unwrap();
-        let live = Live { schedule: Some("*/10 * * * *".to_owned()), ..Live::default() };
-        let instance = instance(folder.path(), live);
-        let due_ms = 100 * DAY_MS + 600_000;
-        // Their clocks differ, and one comes when the backup has been taken.
-        let [first, second, third] = [(); 3].map(|()| taker(&store, &instance));
-        tokio::join!(
-            first.keep_schedule(&instance, due_ms - 300, due_ms + 200),
-            second.keep_schedule(&instance, due_ms - 1, due_ms + 499),
-        );
-        let claimed = store.claim_backup(LEASE).await.unwrap().unwrap();
-        third.keep_schedule(&instance, due_ms - 1, due_ms + 30_000).await;
-        assert!(store.finish_backup(&claimed, None).await.unwrap());
-        third.keep_schedule(&instance, due_ms - 1, due_ms + 31_000).await;
-        let records = store.backups(instance.id).await.unwrap();
-        assert_eq!(records.len(), 1, "{records:?}");
-        assert_eq!(records[0].files[0].file_name, "redis_127.0.0.1_6379_all_19700411001000000.rdb");
-        // The next time is another one.
-        second.keep_schedule(&instance, due_ms + 1, due_ms + 600_000).await;
-        assert_eq!(store.backups(instance.id).await.unwrap().len(), 2);
+        let instance = instance(folder.path(), Live::default());
+        let taker = taker(&store, &instance);
+        let nodes = nodes_of_groups(&instance);
+        for (number, finishes) in [(1, true), (2, false)] {
+            let text = "for an analysis".to_owned();
+            let record = Record::new(&instance, &nodes, Kind::Analysis, text, number * 1000);
+            let record = Record { keep: false, ..record };
+            let subject = Subject { is_new: true, ..subject_of_backup(instance.id, record.id) };
+            let task_id = Uuid::from_u128(number.unsigned_abs().into());
+            store.create_with(task_id, &subject, Some(&record)).await.unwrap();
+            let claimed = store.claim_backup(LEASE).await.unwrap().unwrap();
+            assert!(!claimed.keep);
+            std::fs::write(folder.path().join(&record.files[0].file_name), "REDIS").unwrap();
+            // Neither while it is taken, nor before the analysis begins, nor while it runs.
+            taker.remove_unkept().await;
+            assert_eq!(left(&store, &instance).await, [record.id]);
+            assert!(store.finish_backup(&claimed, None).await.unwrap());
+            taker.remove_unkept().await;
+            assert_eq!(left(&store, &instance).await, [record.id]);
+            let claim = take(&store).await;
+            taker.remove_unkept().await;
+            assert_eq!(left(&store, &instance).await, [record.id]);
+            if finishes {
+                assert!(store.finish(&claim, &success()).await.unwrap());
+            } else {
+                store.delete("p", instance.id, task_id, true).await.unwrap();
+            }
+            taker.remove_unkept().await;
+            assert_eq!(left(&store, &instance).await, [Uuid::nil(); 0]);
+            let shown = store.show("p", instance.id, task_id).await.unwrap();
+            assert_eq!(shown.map(|(task, _)| task.subject.is_new), finishes.then_some(true));
+        }
     })
     .await;
 }
