@@ -41,7 +41,7 @@ function nodeLabel(node) {
 function newAnalysis({ project, instance, nodes, backups }) {
   const newest = [...backups].sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
   const hasBackup = (node) => newest.some((backup) => backup.node_id === node.logical_node_id);
-  const state = { scope: "node", node: (nodes.find(hasBackup) ?? nodes[0])?.logical_node_id ?? "", backup: "" };
+  const state = { scope: "node", node: (nodes.find(hasBackup) ?? nodes[0])?.logical_node_id ?? "", backup: "", backups: "" };
   const place = h("div", { class: "fields" });
   const draw = () => {
     const own = newest.filter((backup) => backup.node_id === state.node);
@@ -58,7 +58,9 @@ function newAnalysis({ project, instance, nodes, backups }) {
             (scope) => { state.scope = scope; draw(); })
         : null,
       state.scope === "all"
-        ? h("p", { class: "note" }, t("newest_of_each"))
+        ? labelled(t("backup"), select(t("backup"),
+            [["", t("newest_of_each")], ["new", t("new_of_each")]], state.backups,
+            (backups) => { state.backups = backups; }))
         : [
             labelled(t("node"), select(t("node"), nodes.map((node) => [node.logical_node_id, nodeLabel(node)]),
               state.node, (node) => { state.node = node; state.backup = ""; draw(); })),
@@ -99,7 +101,7 @@ function settings() {
 function requestOf(state, form) {
   const fields = new FormData(form);
   const request = state.scope === "all"
-    ? { node_ids: "*" }
+    ? { node_ids: "*", ...(state.backups ? { backup_ids: state.backups } : {}) }
     : { node_id: state.node, ...(state.backup ? { backup_id: state.backup } : {}) };
   for (const name of ["top", "prefixes"]) {
     if (fields.get(name)) request[name] = Number(fields.get(name));

@@ -185,6 +185,7 @@ class Browser(unittest.TestCase):
         page = context.new_page()
         page.complaints = []
         page.foreign = []
+        page.own = [self.service.url]
         page.on("dialog", lambda dialog: page.complaints.append(f"dialog: {dialog.message}") or dialog.dismiss())
         page.on("pageerror", lambda error: page.complaints.append(f"error: {error}"))
         # That an answer was 4xx is the browser's own note; what the page makes of it is tested.
@@ -192,7 +193,7 @@ class Browser(unittest.TestCase):
                 if message.type in ("error", "warning")
                 and not message.text.startswith("Failed to load resource") else None)
         page.on("request", lambda request: page.foreign.append(request.url)
-                if not request.url.startswith((self.service.url, "file://", "blob:")) else None)
+                if not request.url.startswith((*page.own, "file://", "blob:")) else None)
         self.addCleanup(lambda: self.assertEqual((page.complaints, page.foreign), ([], [])))
         return page
 
@@ -625,6 +626,26 @@ class Browser(unittest.TestCase):
         page.wait_for_url(re.compile("/t/"))
         expect(page.locator("#databases")).to_contain_text("Cluster slots", timeout=60_000)
         expect(page.locator("h1")).to_contain_text("+1")
+
+    def test_new_backups_of_a_live_server(self):
+        program = [sys.executable, os.path.join(REPOSITORY, "tests", "sdk", "live.py"), OFFKEY]
+        with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as live:
+            contract = json.loads(live.stdout.readline())
+            page = self.page()
+            page.own.append(contract["endpoint"])
+            page.goto(contract["endpoint"])
+            page.locator("input[name=ak]").fill(contract["ak"])
+            page.locator("input[name=sk]").fill(contract["sk"])
+            page.locator("button[type=submit]").click()
+            page.get_by_role("link", name="live").click()
+            # What the server holds is in no file yet.
+            page.get_by_label("Backup", exact=True).select_option(label="Take a new backup from the node")
+            page.get_by_role("button", name="Analyse", exact=True).click()
+            page.wait_for_url(re.compile("/t/"))
+            expect(page.locator("table.keys")).to_contain_text("key", timeout=60_000)
+            expect(page.locator("table.keys tbody tr")).to_have_count(1)
+            expect(page.locator("h1")).to_contain_text("redis_127.0.0.1_")
+            self.shot(page, "console-new-backup")
 
     def test_readers_cannot_change_anything(self):
         page = self.signed_in(READER_AK, READER_SK)

@@ -1,9 +1,9 @@
 //! Keys that were read and are still to be observed: many at a time, since compressed strings
-//! are checked faster so and another thread can observe them.
+//! are checked faster so and another thread can check and observe them.
 
 use std::ops::Range;
 
-use offkey_rdb::{Damage, Key, ObjectType, ValueEnd};
+use offkey_rdb::{Checker, Damage, Key, ObjectType, Unchecked, ValueEnd};
 
 use crate::memory::Sizes;
 use crate::strings::{StringPlace, StringRun, Strings};
@@ -26,6 +26,8 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) enum Event<'b> {
     Key(&'b Row, &'b [u8], Option<Damage>),
+    /// A string key: its database, its name, the bytes of its value in the file.
+    DamagedString(u64, &'b [u8], u64, Damage),
     Strings(StringRun<'b>),
     Mark(Mark),
 }
@@ -43,8 +45,9 @@ pub(crate) enum Mark {
 #[derive(Debug)]
 enum Item {
     Key(Row),
-    /// Keys among the strings of the batch, of one database and slot.
-    Strings(Range<StringPlace>, u64, Option<u64>),
+    /// Keys among the strings of the batch, of one database and slot, and the number of the
+    /// first one's value.
+    Strings(Range<StringPlace>, u64, Option<u64>, u64),
     Mark(Mark),
 }
 
@@ -57,6 +60,8 @@ pub(crate) struct Batch {
     strings: Strings,
     /// Damage of some of the keys, in the same order.
     damage: Vec<(u64, Damage)>,
+    /// What of the keys is still to be checked.
+    pub(crate) unchecked: Unchecked,
 }
 
 impl Batch {
@@ -87,6 +92,7 @@ impl Batch {
         &mut self,
         db: u64,
         slot: Option<u64>,
+        first_number: u64,
         read: impl FnOnce(&mut Strings),
     ) -> usize {
         let start = self.strings.end();
@@ -94,7 +100,7 @@ impl Batch {
         let places = start..self.strings.end();
         let count = places.end.row - places.start.row;
         if count > 0 {
-            self.items.push(Item::Strings(places, db, slot));
+            self.items.push(Item::Strings(places, db, slot, first_number));
         }
         count
     }
@@ -109,8 +115,9 @@ impl Batch {
             || self.strings.is_full()
     }
 
-    /// Adds damage that was found after the values were read.
-    pub(crate) fn add_late(&mut self, late: Vec<(u64, Damage)>) {
+    /// Checks what is still to be checked.
+    pub(crate) fn check(&mut self, checker: &mut Checker) {
+        let late = checker.check(&mut self.unchecked);
         if !late.is_empty() {
             self.damage.extend(late);
             // Stable: what was found first comes first.
@@ -130,8 +137,21 @@ impl Batch {
                 let damage = damage.next_if(|(number, _)| *number == row.number);
                 each(Event::Key(row, name, damage.map(|(_, damage)| damage)))
             }
-            Item::Strings(places, db, slot) => {
-                each(Event::Strings(self.strings.run(places, *db, *slot)))
+            Item::Strings(places, db, slot, first_number) => {
+                let (mut run, mut number) = (self.strings.run(places, *db, *slot), *first_number);
+                let end = first_number + run.rows.len() as u64;
+                while let Some((damaged, damage)) = damage.next_if(|(damaged, _)| *damaged < end) {
+                    let count = usize::try_from(damaged.saturating_sub(number)).unwrap_or_default();
+                    let Some((row, name, rest)) = run.after(count + 1) else { break };
+                    let len = row.serialized_bytes();
+                    if !each(Event::Strings(run.first(count)))
+                        || !each(Event::DamagedString(*db, name, len, damage))
+                    {
+                        return false;
+                    }
+                    (run, number) = (rest, damaged + 1);
+                }
+                each(Event::Strings(run))
             }
             Item::Mark(mark) => each(Event::Mark(*mark)),
         });

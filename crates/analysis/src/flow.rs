@@ -8,7 +8,9 @@ use std::thread;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use offkey_rdb::{Blocks, Checksum, Damage, Entry, Error, Key, Part, Reader, Str, Visit};
+use offkey_rdb::{
+    Blocks, Checker, Checksum, Damage, Entry, Error, Key, ObjectType, Part, Reader, Str, Visit,
+};
 
 use crate::batch::{Batch, Event, Mark, Row};
 use crate::facts::KeyFacts;
@@ -66,9 +68,15 @@ pub(crate) fn apart<T: Send>(
     }
     thread::scope(|scope| {
         let reading = scope.spawn(move || {
-            read(&mut |batch| {
+            let mut checker = Checker::default();
+            read(&mut |mut batch| {
+                let next = empty.try_recv();
+                if next.is_err() {
+                    // The other thread has enough to do.
+                    batch.check(&mut checker);
+                }
                 full_sender.send(batch).ok()?;
-                empty.recv().ok()
+                next.or_else(|_| empty.recv()).ok()
             })
         });
         for mut batch in full {
@@ -133,7 +141,7 @@ impl<B: Blocks> Keys<'_, '_, B> {
                 Step::End(checksum) => return Ok(checksum),
             }
             self.strings_at_hand(poll);
-            while self.batch.is_full() {
+            while self.batch.is_full() || self.reader.has_much_unchecked() {
                 self.deliver(deliver)?;
                 self.strings_at_hand(poll);
             }
@@ -144,7 +152,8 @@ impl<B: Blocks> Keys<'_, '_, B> {
     /// Reads string keys as long as they are plain and there is room for them.
     fn strings_at_hand(&mut self, poll: &mut Poll<'_>) {
         let Self { sizer, batch, size, reader } = self;
-        let count = batch.push_strings(reader.db(), reader.slot(), |strings| {
+        let number = reader.value_number();
+        let count = batch.push_strings(reader.db(), reader.slot(), number, |strings| {
             reader.strings_at_hand(|key| {
                 strings.push(&key, &sizer.string_key(&key), *size);
                 if strings.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -155,7 +164,7 @@ impl<B: Blocks> Keys<'_, '_, B> {
 
     /// Has the keys at hand observed.
     fn deliver(&mut self, deliver: &mut Deliver<'_>) -> Result<(), Stop> {
-        self.batch.add_late(self.reader.late_damage());
+        self.reader.swap_unchecked(&mut self.batch.unchecked);
         let batch = std::mem::take(&mut self.batch);
         self.batch = deliver(batch).ok_or(Stop::Enough)?;
         Ok(())
@@ -172,13 +181,21 @@ pub(crate) struct Sink<'k, O> {
     /// Memory of the keys so far.
     pub(crate) bytes: u64,
     pub(crate) observer: &'k mut O,
+    pub(crate) checker: Checker,
 }
 
 impl<O: Observe> Sink<'_, O> {
     /// Takes the keys of a batch, which is empty then; false ends the reading.
     pub(crate) fn take(&mut self, batch: &mut Batch) -> bool {
+        batch.check(&mut self.checker);
         batch.drain(|event| match event {
             Event::Key(row, name, damage) => self.key(row, name, damage),
+            Event::DamagedString(db, name, len, damage) => {
+                let object_type = ObjectType::String;
+                let damaged = damaged(&self.file, db, object_type, name, len, damage);
+                self.observer.damaged(damaged);
+                true
+            }
             Event::Strings(run) => self.strings(&run),
             Event::Mark(Mark::NextDb) => {
                 self.tally.next_db(self.model);
@@ -194,7 +211,9 @@ impl<O: Observe> Sink<'_, O> {
     #[inline]
     fn key(&mut self, row: &Row, name: &[u8], damage: Option<Damage>) -> bool {
         let (Some(sizes), None) = (&row.sizes, &damage) else {
-            self.observer.damaged(damaged(&self.file, row, name, damage));
+            let damage = damage.unwrap_or(Damage { at: row.key.at, reason: String::new() });
+            let (db, object_type, len) = (row.key.db, row.object_type, row.serialized_bytes);
+            self.observer.damaged(damaged(&self.file, db, object_type, name, len, damage));
             return true;
         };
         self.tally.key(&row.key);
@@ -235,19 +254,25 @@ impl<O: Observe> Sink<'_, O> {
 }
 
 #[cold]
-fn damaged(file: &str, row: &Row, name: &[u8], damage: Option<Damage>) -> DamagedKey {
+fn damaged(
+    file: &str,
+    db: u64,
+    object_type: ObjectType,
+    name: &[u8],
+    serialized_bytes: u64,
+    Damage { at, reason }: Damage,
+) -> DamagedKey {
     let name = name.get(..DAMAGED_NAME_LEN_MAX).unwrap_or(name);
     let text = std::str::from_utf8(name).ok();
-    let Damage { at, reason } = damage.unwrap_or(Damage { at: row.key.at, reason: String::new() });
     DamagedKey {
         file: file.to_owned(),
-        db: row.key.db,
+        db,
         key: String::from_utf8_lossy(name).into_owned(),
         key_base64: text.is_none().then(|| BASE64.encode(name)),
-        r#type: row.object_type.to_string(),
+        r#type: object_type.to_string(),
         offset: at,
         reason,
-        serialized_bytes: row.serialized_bytes,
+        serialized_bytes,
     }
 }
 

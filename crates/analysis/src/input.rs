@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use offkey_rdb::{Blocks, Checksum, Error, RdbType, Reader};
+use offkey_rdb::{Blocks, Checker, Checksum, Error, RdbType, Reader};
 
 use crate::batch::Batch;
 use crate::facts::KeyFacts;
@@ -150,6 +150,7 @@ fn entries<B: Blocks + Send>(
         written_at_ms: info.created_at_ms.unwrap_or(options.now_ms),
         bytes: 0,
         observer,
+        checker: Checker::default(),
     };
     let (sizer, batch) = (Sizer::new(&model), Batch::default());
     let keys = Keys { sizer, batch, size: options.size, reader };

@@ -16,7 +16,8 @@ use crate::{DamagedKey, InputInfo, Options, Report};
 ///
 /// Called from the reading threads about every 256 KiB.
 pub trait Progress: Sync {
-    /// `bytes_read` of all inputs together, `key_count` so far.
+    /// `bytes_read` of all inputs together, `key_count` so far. A second pass reads the bytes
+    /// again, so that there are up to twice as many; its keys are counted already.
     ///
     /// # Errors
     /// [`Cancelled`] stops the analysis.
@@ -201,6 +202,7 @@ pub(crate) struct Poll<'p> {
     meter: Arc<Meter>,
     bytes_told: u64,
     keys_to_tell: u64,
+    counts_keys: bool,
     parts_left: u32,
 }
 
@@ -216,6 +218,7 @@ impl<'p> Poll<'p> {
             meter: Arc::default(),
             bytes_told: 0,
             keys_to_tell: 0,
+            counts_keys: true,
             parts_left: Self::EVERY,
         }
     }
@@ -262,7 +265,8 @@ impl<'p> Poll<'p> {
         let Shared { progress, bytes_read, key_count, is_cancelled } = self.shared;
         let new_bytes = read - self.bytes_told;
         let bytes = bytes_read.fetch_add(new_bytes, Ordering::Relaxed) + new_bytes;
-        let keys = key_count.fetch_add(self.keys_to_tell, Ordering::Relaxed) + self.keys_to_tell;
+        let new_keys = if self.counts_keys { self.keys_to_tell } else { 0 };
+        let keys = key_count.fetch_add(new_keys, Ordering::Relaxed) + new_keys;
         (self.bytes_told, self.keys_to_tell) = (read, 0);
         if progress.advanced(bytes, keys).is_err() {
             is_cancelled.store(true, Ordering::Relaxed);
@@ -328,6 +332,7 @@ impl Run<'_> {
         let info = match found {
             Ok(input) => {
                 let mut poll = Poll::new(&self.progress);
+                poll.counts_keys = !part.prefixes.is_frozen();
                 let info = input::read(input, self.options, &mut poll, &mut part);
                 poll.finish();
                 info

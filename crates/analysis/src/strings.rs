@@ -33,6 +33,11 @@ impl StringRow {
         usize::from(self.name_len)
     }
 
+    /// Bytes of its value in the file.
+    pub(crate) fn serialized_bytes(&self) -> u64 {
+        u64::from(self.serialized_bytes)
+    }
+
     /// The size that ranks it.
     #[inline]
     pub(crate) fn size(&self) -> u64 {
@@ -168,6 +173,15 @@ impl<'b> StringRun<'b> {
     /// The first keys.
     pub(crate) fn first(&self, count: usize) -> Self {
         Self { rows: self.rows.get(..count).unwrap_or(self.rows), ..*self }
+    }
+
+    /// The keys after so many, and the one before them with its name.
+    pub(crate) fn after(&self, count: usize) -> Option<(&'b StringRow, &'b [u8], Self)> {
+        let (passed, rows) = self.rows.split_at_checked(count)?;
+        let (last, before) = passed.split_last()?;
+        let start = before.iter().map(StringRow::name_len).sum();
+        let (name, names) = self.names.get(start..)?.split_at_checked(last.name_len())?;
+        Some((last, name, Self { rows, names, ..*self }))
     }
 
     /// Number and size of the keys.

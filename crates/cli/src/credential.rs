@@ -11,9 +11,11 @@ use offkey_service::{
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::Outcome;
 use crate::config::{self, read_secret};
+use crate::serve::log;
 
 /// Manages the access keys of the service, which takes every change at once.
 ///
@@ -244,6 +246,8 @@ fn in_store<T>(
          `offkey credential new-key` makes",
     )?;
     offkey_service::make_data_dir(&config.data_dir)?;
+    // Each change has its line there, as those of requests have in the service's log.
+    log(LevelFilter::INFO, config.log_format);
     Runtime::new()?.block_on(async {
         let store = CredentialStore::open(&config, keyring).await?;
         let done = work(&store).await;

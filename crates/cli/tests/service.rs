@@ -9,11 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use offkey_service::{Secret, Signer, Unsigned};
+use offkey_testkit::long_work;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Keys that take a while to read.
-const MANY: u32 = 3_000_000;
+const MANY: u32 = 1_500_000;
 
 /// A demo in a process of its own, and what it printed.
 struct Demo {
@@ -117,18 +118,11 @@ fn offkey() -> Command {
     Command::new(env!("CARGO_BIN_EXE_offkey"))
 }
 
-/// A folder with an RDB file of strings, and its path.
+/// A folder with an RDB file that takes a while to analyse, and its path.
 fn folder_with_many() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    let mut bytes = b"REDIS0009\xfe\x00".to_vec();
-    for number in 0..MANY {
-        bytes.extend(b"\x00\x0c");
-        bytes.extend(format!("key:{number:08}").as_bytes());
-        bytes.extend(b"\x05value");
-    }
-    bytes.extend(b"\xff\0\0\0\0\0\0\0\0");
     let path = folder.path().join("many.rdb");
-    fs::write(&path, bytes).unwrap();
+    fs::write(&path, long_work(MANY)).unwrap();
     (folder, path)
 }
 

@@ -5,6 +5,8 @@
 //! so that a reader always sees its bytes in one piece without a buffer that grows.
 
 use std::io::{self, Read};
+use std::iter::repeat_n;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -21,8 +23,8 @@ const BLOCKS_AHEAD: usize = 4;
 /// A piece of the input.
 #[derive(Debug)]
 pub struct Block {
-    /// [`HEADROOM`] free bytes, then the data.
-    pub(crate) buf: Vec<u8>,
+    /// [`HEADROOM`] free bytes, then the data. Shared with what is still to be checked of it.
+    pub(crate) buf: Arc<[u8]>,
     /// End of the data in `buf`. A block without data is the end of the input.
     pub(crate) end: usize,
     /// Checksum of all bytes of the input before this block's data.
@@ -32,12 +34,13 @@ pub struct Block {
 impl Block {
     /// A block of no data, which owns a buffer for some.
     pub(crate) fn empty() -> Self {
-        Self { buf: vec![0; HEADROOM + BLOCK_LEN], end: HEADROOM, crc_before: 0 }
+        let buf = repeat_n(0, HEADROOM + BLOCK_LEN).collect();
+        Self { buf, end: HEADROOM, crc_before: 0 }
     }
 
     /// The place of a block that is away or not made yet.
     pub(crate) fn none() -> Self {
-        Self { buf: Vec::new(), end: HEADROOM, crc_before: 0 }
+        Self { buf: Arc::default(), end: HEADROOM, crc_before: 0 }
     }
 
     /// The bytes read into this block, without what was copied before them.
@@ -45,11 +48,22 @@ impl Block {
         self.buf.get(HEADROOM..self.end).unwrap_or_default()
     }
 
+    /// The bytes, to be written; they become a copy if others share them.
+    pub(crate) fn buf_mut(&mut self) -> &mut [u8] {
+        Arc::make_mut(&mut self.buf)
+    }
+
+    /// Whether others have to do with the bytes.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.buf) > 1
+    }
+
     /// Reads until the block is full or the input ends; the block holds what was read
     /// before a failure.
     fn fill(&mut self, source: &mut impl Read) -> io::Result<()> {
         self.end = HEADROOM;
-        while let Some(free) = self.buf.get_mut(self.end..).filter(|free| !free.is_empty()) {
+        let buf = Arc::make_mut(&mut self.buf);
+        while let Some(free) = buf.get_mut(self.end..).filter(|free| !free.is_empty()) {
             match source.read(free) {
                 Ok(0) => break,
                 Ok(len) => self.end += len,

@@ -118,7 +118,7 @@ pub struct ValueEnd {
     pub serialized_len: u64,
     /// The first damage found inside the value, if any.
     pub damage: Option<Damage>,
-    /// Its place among the values of the file, by which [`crate::Reader::late_damage`] tells
+    /// Its place among the values of the file, by which [`crate::Checker::check`] tells
     /// it.
     pub number: u64,
 }

@@ -1,11 +1,12 @@
 //! The input as one stream of bytes: offset, look-ahead, checksum.
 
+use std::collections::VecDeque;
 use std::mem;
 
 use crate::block::{Block, Blocks, HEADROOM};
 use crate::error::{Damage, Error, ErrorKind};
-use crate::lzf::{self, Payload};
-use crate::source::{Fault, Slice};
+use crate::lzf::Payload;
+use crate::unchecked::{Blob, Checker, Unchecked};
 
 /// Bytes of the source, in order, with those just ahead in one piece.
 #[derive(Debug)]
@@ -14,8 +15,8 @@ pub(crate) struct Input<B> {
     block: Block,
     /// The block before, for the checksum of bytes copied from it.
     before: Block,
-    /// The one before that, to be filled again.
-    spare: Block,
+    /// Those before that, oldest first, to be filled again once nobody shares them.
+    used: VecDeque<Block>,
     /// Next byte in `block.buf`; below [`HEADROOM`] while copied bytes are left.
     pos: usize,
     /// Offset in the file of the first byte of the block's data.
@@ -26,29 +27,43 @@ pub(crate) struct Input<B> {
     damage: Option<Damage>,
     /// Number of the current value among those of the file.
     value_number: u64,
-    /// Compressed strings of the current block that are still to be checked: many at once are
-    /// checked faster than one by one.
-    unchecked: Vec<Unchecked>,
-    /// Room for what of them is to be looked at.
-    payloads: Vec<Payload>,
-    /// Damage found in them, with the numbers of their values; one for each value.
-    late: Vec<(u64, Damage)>,
+    /// What of the values so far is still to be checked; its last block is the current one.
+    unchecked: Unchecked,
+    checker: Checker,
     /// Room for a short string that is compressed in the file.
     pub(crate) short: Vec<u8>,
 }
 
-/// A compressed string that is still to be checked.
-#[derive(Debug)]
-struct Unchecked {
-    payload: Payload,
-    /// Offset in the file.
+/// Notes what of the bytes at hand is to be checked later.
+pub(crate) struct Later<'i> {
+    unchecked: &'i mut Unchecked,
+    /// Place of the first of the bytes in the block and in the file.
+    pos: usize,
     at: u64,
+    /// Number of the first value in them.
     value_number: u64,
 }
 
+impl Later<'_> {
+    /// Notes a compressed string that ends so many bytes from the first one and belongs to
+    /// the value after so many.
+    #[inline]
+    pub(crate) fn string(&mut self, end: usize, compressed_len: usize, len: u64, value: u64) {
+        let start = end - compressed_len;
+        let payload = Payload { start: self.pos + start, end: self.pos + end, len };
+        self.unchecked.push_string(payload, self.at + start as u64, self.value_number + value);
+    }
+
+    /// Whether what waits to be checked is much.
+    #[inline]
+    pub(crate) fn is_much(&self) -> bool {
+        self.unchecked.is_much()
+    }
+}
+
 impl<B: Blocks> Input<B> {
-    /// Compressed strings that may wait to be checked.
-    const UNCHECKED_MAX: usize = 1024;
+    /// Used blocks that may wait to be given up by those who share them.
+    const USED_MAX: usize = 16;
 
     /// Most bytes that [`Input::peek`] can show.
     pub(crate) const PEEK_MAX: usize = HEADROOM;
@@ -58,15 +73,14 @@ impl<B: Blocks> Input<B> {
             blocks,
             block: Block::none(),
             before: Block::none(),
-            spare: Block::none(),
+            used: VecDeque::new(),
             pos: HEADROOM,
             data_at: 0,
             ended: false,
             damage: None,
             value_number: 0,
-            unchecked: Vec::new(),
-            payloads: Vec::new(),
-            late: Vec::new(),
+            unchecked: Unchecked::default(),
+            checker: Checker::default(),
             short: Vec::new(),
         }
     }
@@ -81,6 +95,20 @@ impl<B: Blocks> Input<B> {
     #[inline]
     pub(crate) fn rest(&self) -> &[u8] {
         self.block.buf.get(self.pos..self.block.end).unwrap_or_default()
+    }
+
+    /// The bytes at hand, and what notes which of them are to be checked later.
+    #[inline]
+    pub(crate) fn rest_and_later(&mut self) -> (&[u8], Later<'_>) {
+        let at = self.at();
+        let bytes = self.block.buf.get(self.pos..self.block.end).unwrap_or_default();
+        let (unchecked, pos, value_number) = (&mut self.unchecked, self.pos, self.value_number);
+        (bytes, Later { unchecked, pos, at, value_number })
+    }
+
+    /// Number of the next value among those of the file.
+    pub(crate) fn value_number(&self) -> u64 {
+        self.value_number
     }
 
     /// The bytes at hand, at least `want` of them unless the input ends before.
@@ -200,8 +228,7 @@ impl<B: Blocks> Input<B> {
     #[cold]
     pub(crate) fn is_damaged(&mut self) -> bool {
         self.check_late();
-        let late = self.late.last().is_some_and(|(number, _)| *number == self.value_number);
-        late || self.damage.is_some()
+        self.unchecked.is_damaged(self.value_number) || self.damage.is_some()
     }
 
     /// Ends the current value; answers its number and its damage so far.
@@ -227,45 +254,46 @@ impl<B: Blocks> Input<B> {
         self.peek(compressed_len)?;
         let payload = Payload { start: self.pos, end: self.pos + compressed_len, len };
         self.pos += compressed_len;
-        self.unchecked.push(Unchecked { payload, at, value_number: self.value_number });
-        if self.unchecked.len() == Self::UNCHECKED_MAX {
-            self.check_late();
-        }
+        self.unchecked.push_string(payload, at, self.value_number);
+        self.check_if_full();
         Ok(())
     }
 
-    /// Checks the compressed strings that wait for it.
-    pub(crate) fn check_late(&mut self) {
-        if self.unchecked.is_empty() {
-            return;
+    /// Has a blob checked later that was just taken, the last `len` bytes.
+    pub(crate) fn passed_unchecked(&mut self, len: usize, blob: Blob) {
+        let at = self.at() - len as u64;
+        let place = self.pos - len..self.pos;
+        self.unchecked.push_blob(place, blob, at, self.value_number);
+        self.check_if_full();
+    }
+
+    fn check_if_full(&mut self) {
+        if self.unchecked.is_full() {
+            self.check_late();
         }
-        let Self { block, unchecked, payloads, late, .. } = self;
-        payloads.clear();
-        payloads.extend(unchecked.iter().map(|string| string.payload));
-        lzf::check_all(&block.buf, payloads, |at| {
-            let Some(string) = unchecked.get(at) else { return };
-            let Payload { start, end, len } = string.payload;
-            let bytes = block.buf.get(start..end).unwrap_or_default();
-            if let Err(Fault::Damage(error)) = lzf::check(&mut Slice(bytes), len) {
-                late.push((string.value_number, error.in_expanded(string.at)));
-            }
-        });
-        unchecked.clear();
-        // The lanes overtake each other.
-        late.sort_by_key(|(number, damage)| (*number, damage.at));
-        late.dedup_by_key(|(number, _)| *number);
     }
 
-    /// Hands out the damage found in the strings of the value before.
+    /// Checks what waits for it.
+    pub(crate) fn check_late(&mut self) {
+        self.unchecked.end_block(&self.block.buf);
+        self.checker.find(&mut self.unchecked);
+    }
+
+    /// Hands out the damage found in the value before, all of which was checked.
     pub(crate) fn take_late_of(&mut self, value_number: u64) -> Option<Damage> {
-        let (_, damage) = self.late.pop_if(|(number, _)| *number == value_number)?;
-        Some(damage)
+        self.unchecked.take_damage(value_number)
     }
 
-    /// Hands out the damage found in strings that had to wait, in the order of their values.
-    pub(crate) fn take_late(&mut self) -> Vec<(u64, Damage)> {
-        self.check_late();
-        mem::take(&mut self.late)
+    /// Whether what waits to be checked is much.
+    #[inline]
+    pub(crate) fn has_much_unchecked(&self) -> bool {
+        self.unchecked.is_much()
+    }
+
+    /// Hands out what waits to be checked; `empty` takes its place.
+    pub(crate) fn swap_unchecked(&mut self, empty: &mut Unchecked) {
+        self.unchecked.end_block(&self.block.buf);
+        mem::swap(&mut self.unchecked, empty);
     }
 
     #[cold]
@@ -291,8 +319,8 @@ impl<B: Blocks> Input<B> {
 
     /// Brings the next block, with the bytes at hand in front of its data.
     fn next_block(&mut self) -> Result<(), Error> {
-        self.check_late();
-        let used = mem::replace(&mut self.spare, Block::none());
+        self.unchecked.end_block(&self.block.buf);
+        let used = self.take_used();
         let mut next = self.blocks.next_block(used).map_err(|e| Error::from_io(self.at(), e))?;
         if next.data().is_empty() {
             self.ended = true;
@@ -300,13 +328,24 @@ impl<B: Blocks> Input<B> {
         }
         let rest = self.block.buf.get(self.pos..self.block.end).unwrap_or_default();
         let start = HEADROOM - rest.len();
-        if let Some(room) = next.buf.get_mut(start..HEADROOM) {
+        if let Some(room) = next.buf_mut().get_mut(start..HEADROOM) {
             room.copy_from_slice(rest);
         }
         self.data_at += self.block.data().len() as u64;
         let before = mem::replace(&mut self.block, next);
-        self.spare = mem::replace(&mut self.before, before);
+        let used = mem::replace(&mut self.before, before);
+        if !used.buf.is_empty() {
+            self.used.push_back(used);
+        }
         self.pos = start;
         Ok(())
+    }
+
+    /// The oldest of the used blocks, if it can be filled again or too many wait for that.
+    fn take_used(&mut self) -> Block {
+        let is_free = self.used.front().is_some_and(|block| !block.is_shared());
+        let block =
+            if is_free || self.used.len() > Self::USED_MAX { self.used.pop_front() } else { None };
+        block.unwrap_or_else(Block::none)
     }
 }

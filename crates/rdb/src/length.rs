@@ -24,6 +24,7 @@ use crate::input::Input;
 use crate::limits::Limits;
 use crate::lzf;
 use crate::source::{Fault, Passing, Slice, Source};
+use crate::unchecked::Blob;
 
 /// A length, or the form of a string that has none.
 enum Length {
@@ -42,6 +43,11 @@ pub(crate) enum Form {
 /// Walks the bytes of a packed blob, wherever they are.
 pub(crate) trait Walk {
     fn begin(&mut self, len: u64, compressed_len: Option<u64>);
+    /// Takes a blob that begins with `head` as what it says it is, to be checked later, if that
+    /// will do.
+    fn put_off(&mut self, _head: &[u8]) -> Option<Blob> {
+        None
+    }
     fn walk<S: Source>(&mut self, source: &mut S) -> Result<(), Fault>;
 }
 
@@ -338,8 +344,14 @@ impl<B: Blocks> Input<B> {
                 walk.begin(len, None);
                 match usize::try_from(len) {
                     Ok(in_piece) if in_piece <= Self::PEEK_MAX => {
-                        let walked = walk.walk(&mut Slice(self.take(in_piece)?));
-                        self.settle_in(at, walked)?;
+                        let bytes = self.take(in_piece)?;
+                        match walk.put_off(bytes) {
+                            Some(blob) => self.passed_unchecked(in_piece, blob),
+                            None => {
+                                let walked = walk.walk(&mut Slice(bytes));
+                                self.settle_in(at, walked)?;
+                            }
+                        }
                     }
                     _ => {
                         let mut source = Passing { input: self, left: len };
@@ -356,11 +368,19 @@ impl<B: Blocks> Input<B> {
                     (Ok(in_piece), Ok(whole))
                         if in_piece <= Self::PEEK_MAX && whole <= Limits::PACKED_LEN_MAX =>
                     {
-                        let expanded = lzf::expand(self.take(in_piece)?, whole, scratch);
-                        let walked = expanded
-                            .map_err(Fault::Damage)
-                            .and_then(|expanded| walk.walk(&mut Slice(expanded)));
-                        self.settle(at, walked)?;
+                        let bytes = self.take(in_piece)?;
+                        match walk.put_off(lzf::first_literal(bytes)) {
+                            Some(blob) => {
+                                let expanded_len = Some(whole);
+                                self.passed_unchecked(in_piece, Blob { expanded_len, ..blob });
+                            }
+                            None => {
+                                let walked = lzf::expand(bytes, whole, scratch)
+                                    .map_err(Fault::Damage)
+                                    .and_then(|expanded| walk.walk(&mut Slice(expanded)));
+                                self.settle(at, walked)?;
+                            }
+                        }
                     }
                     _ => {
                         let passing = Passing { input: self, left: compressed_len };

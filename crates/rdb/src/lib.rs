@@ -42,6 +42,7 @@ mod packed;
 mod reader;
 mod source;
 mod types;
+mod unchecked;
 mod value;
 
 pub use block::{Blocks, Inline, ReadAhead};
@@ -54,3 +55,4 @@ pub use error::{Context, Damage, Error, ErrorKind, PackedError, Quoted};
 pub use limits::{Limits, Options};
 pub use reader::Reader;
 pub use types::{Flavor, ModuleId, ObjectType, RdbType};
+pub use unchecked::{Checker, Unchecked};

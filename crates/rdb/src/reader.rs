@@ -12,10 +12,11 @@ use std::io::Read;
 
 use crate::block::{Blocks, Inline, ReadAhead};
 use crate::entry::{Checksum, Entry, Header, Key, Skip, ValueEnd, Visit};
-use crate::error::{Context, Damage, Error, ErrorKind};
+use crate::error::{Context, Error, ErrorKind};
 use crate::input::Input;
 use crate::limits::{Limits, Options};
 use crate::types::{Flavor, ModuleId, ObjectType, RdbType, opcode};
+use crate::unchecked::Unchecked;
 use crate::value::{Value, Workspace, skip_ops};
 
 /// First RDB version that ends with a checksum.
@@ -156,8 +157,8 @@ impl<B: Blocks> Reader<B> {
         Ok(end)
     }
 
-    /// Like [`Reader::value`], with the compressed strings in it still to be checked: of many
-    /// values at once that takes half the time. [`Reader::late_damage`] checks them.
+    /// Like [`Reader::value`], with some of it still to be checked: strings and blobs that are
+    /// passed by. [`Reader::swap_unchecked`] hands them out.
     ///
     /// # Errors
     /// As [`Reader::value`].
@@ -190,11 +191,16 @@ impl<B: Blocks> Reader<B> {
         Ok(ValueEnd { object_type, serialized_len, damage, number })
     }
 
-    /// Checks the compressed strings of values read by [`Reader::value_unchecked`] and tells
-    /// what damage they have: the number of each value with the first damage in its strings,
-    /// in the order of the file. Damage found while the value was read comes before it.
-    pub fn late_damage(&mut self) -> Vec<(u64, Damage)> {
-        self.input.take_late()
+    /// Puts what is still to be checked of the values read by [`Reader::value_unchecked`] in
+    /// the place of `empty`. Damage found while a value was read comes before that found so.
+    pub fn swap_unchecked(&mut self, empty: &mut Unchecked) {
+        self.input.swap_unchecked(empty);
+    }
+
+    /// Whether what waits to be checked has become so much that it should be.
+    #[inline]
+    pub fn has_much_unchecked(&self) -> bool {
+        self.input.has_much_unchecked()
     }
 
     /// Counts the bytes after [`Entry::End`]; the first of them go to `head`, as many as it

@@ -56,4 +56,4 @@ pub use rng::Rng;
 pub use server::{Server, free_port, servers};
 pub use stream::{Consumer, Group, Producer, Stream, StreamEntry, StreamId, StreamVersion};
 pub use value::Value;
-pub use workload::{Workload, write_workload};
+pub use workload::{Workload, long_work, write_workload};

@@ -37,7 +37,7 @@ struct Pieces {
 impl Workload {
     /// All of them: first those of about 1 GB that speed is measured on, then those that try
     /// the bounds of memory.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::new("small", "strings of 50-100 bytes, one in five expires", 10_000_000, small),
         Self::new("mixed", "six types, sizes and families as a power law", 1_300_000, mixed),
         Self::new("big", "hashes, zsets and lists of 80,000 to 1,000,000 elements", 200, big),
@@ -50,6 +50,7 @@ impl Workload {
         Self::new("zset", "one zset, in members", 5_000_000, one_zset),
         Self::new("nodes", "one list, in nodes", 5_000_000, one_list),
         Self::new("distinct", "prefixes that come once", 2_000_000, distinct),
+        Self::new("unlike", "names of three parts, none of which comes twice", 1_000_000, unlike),
         Self::new("uniform", "a million prefixes that come equally often", 5_000_000, uniform),
         Self::new("types", "a prefix and a module type of its own for each key", 500_000, types),
         Self::new("levels", "keys of 500,000 levels", 20, levels),
@@ -95,6 +96,15 @@ pub fn write_workload(
         }
     }
     out.write_all(&pieces.file.finish())
+}
+
+/// A file that takes long to analyse for its size, about a second for a million keys by a
+/// build for tests; for tests that look at an analysis while it runs.
+pub fn long_work(keys: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let unlike = Workload::named("unlike").unwrap();
+    write_workload(unlike, keys.into(), 1, &mut bytes).unwrap();
+    bytes
 }
 
 impl Pieces {
@@ -327,6 +337,12 @@ fn distinct(p: &mut Pieces, number: u64) {
     // Files of the seeds from 1 up have no key in common.
     let number = p.seed.saturating_sub(1) * p.count + number;
     let name = format!("{}:{number}", letters(number));
+    p.key(&name, &plain(b"v"));
+}
+
+fn unlike(p: &mut Pieces, _: u64) {
+    let mut part = || p.rng.bits() >> 32;
+    let name = format!("{:x}-{:x}-{:x}", part(), part(), part());
     p.key(&name, &plain(b"v"));
 }
 

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use offkey_analysis::{LargestKeyPrefix, Options, PrefixNode, Report, SizeKind, analyze};
 use offkey_testkit::{
-    Dialect, Keyspace, RdbFile, Rng, Workload, fixtures, mutate, value, write_workload,
+    Dialect, Keyspace, RdbFile, Rng, Value, Workload, fixtures, mutate, value, write_workload,
 };
 
 /// A folder of its own for the files of a test.
@@ -182,6 +182,46 @@ fn damaged_files() {
         }
     }
     assert!(tried >= 20 && damaged >= 5, "{tried} files, {damaged} damaged keys");
+}
+
+/// A value that is checked after it was passed, by whichever thread has time: a compressed
+/// string, or a packed blob that stays as it is.
+fn checked_late(rng: &mut Rng) -> Value {
+    let texts: Vec<String> = (0..rng.between(1, 40)).map(|i| format!("{i}:{}", i * 37)).collect();
+    let pairs: Vec<(&str, &str)> = texts.iter().map(|text| (&**text, "value")).collect();
+    match rng.below(5) {
+        0 => value::set_listpack(&texts),
+        1 => value::hash_listpack(&pairs),
+        2 => value::list_quicklist_2(&texts, texts.len(), 1000),
+        _ => value::string(texts.join(",").repeat(3)),
+    }
+}
+
+/// Damage is told of the right keys in their order, though most of it is found when other
+/// keys have been read.
+#[test]
+fn damage_found_late() {
+    let folder = Folder::new("late");
+    let mut damaged = 0;
+    for seed in 0..60 {
+        let mut rng = Rng::new(seed);
+        let one_bad_in = *rng.pick(&[2, 30, 1000]);
+        let mut file = RdbFile::redis(11);
+        file.aux("redis-ver", "7.2.4").select_db(0);
+        for i in 0..rng.between(1, 3000) {
+            let mut value = checked_late(&mut rng);
+            let len = value.bytes.len();
+            if rng.one_in(one_bad_in) && len > 20 {
+                // Behind the lengths, so that the framing stays.
+                let at = rng.between(len / 2, len - 1);
+                value.bytes[at] ^= 1 << rng.below(8);
+            }
+            file.key(format!("late:{i}"), &value);
+        }
+        let path = folder.file("one.rdb", &file.finish());
+        damaged += assert_same(&[path], as_it_is).damaged_num;
+    }
+    assert!(damaged > 1000, "{damaged} damaged keys");
 }
 
 /// Keys of a few heavy families among names that never come twice.

@@ -105,7 +105,11 @@ fn running_service_takes_what_is_added_and_revoked() {
     assert!(table.contains(&both.ak) && !table.contains(both.sk.expose()), "{table}");
 
     let revoke = ["credential", "revoke", "--config", "offkey.toml", &own.ak];
-    folder.good(&revoke);
+    let revoked = folder.offkey(&revoke).output().unwrap();
+    assert!(revoked.status.success(), "{revoked:?}");
+    let audited = String::from_utf8(revoked.stderr).unwrap();
+    let line = format!("operation=\"credential revoke\" ak=\"{}\"", own.ak);
+    assert!(audited.contains("offkey::audit") && audited.contains(&line), "{audited}");
     assert_eq!((server.asks(&own, PROJECT), server.asks(&both, PROJECT)), (401, 200));
     assert!(folder.bad(&revoke).contains("no such access key"));
     assert_eq!(list(&folder).len(), 1);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use offkey_testkit::Postgres;
 
-use crate::fleet::{Choice, Client, Fleet, Process};
+use crate::fleet::{Choice, Client, Fleet, Process, explain};
 
 /// Asks until the service says that it works, or does not.
 fn health_becomes(process: &Process, status: u16, within: Duration) {
@@ -39,11 +39,11 @@ fn create_all(fleet: &Fleet, server: &Process) -> Vec<(usize, String)> {
         .collect()
 }
 
-fn all_end(fleet: &Fleet, server: &Process, tasks: &[(usize, String)]) {
-    let client = fleet.client();
+fn all_end(fleet: &Fleet, processes: [&Process; 2], tasks: &[(usize, String)]) {
+    let (client, addr) = (fleet.client(), &processes[0].addr);
     for (instance, id) in tasks {
-        let ended = client.wait(&server.addr, *instance, id, &["success", "failed"]);
-        assert_eq!(ended["status"], "success", "{ended}\n{}", server.log());
+        let ended = client.wait_beside(&processes, addr, *instance, id, &["success", "failed"]);
+        assert_eq!(ended["status"], "success", "{ended}\n{}", explain(&processes));
     }
 }
 
@@ -66,7 +66,7 @@ fn database_that_crashes_in_mid_task_loses_nothing() {
         health_becomes(&server, 503, Duration::from_secs(2));
         assert!(cluster.resume());
         health_becomes(&server, 200, Duration::from_secs(20));
-        all_end(&fleet, &server, &tasks);
+        all_end(&fleet, [&server, &worker], &tasks);
     }
     drop(worker);
 }
@@ -90,7 +90,7 @@ fn database_that_freezes_is_waited_for_and_not_for_ever() {
     sleep(Duration::from_secs(seconds).saturating_sub(start.elapsed()));
     cluster.thaw();
     health_becomes(&server, 200, Duration::from_secs(20));
-    all_end(&fleet, &server, &tasks);
+    all_end(&fleet, [&server, &worker], &tasks);
     drop(worker);
 }
 

@@ -11,12 +11,12 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use offkey_service::{Secret, Signer, Unsigned};
-use offkey_testkit::{RdbFile, value};
+use offkey_testkit::{RdbFile, long_work, value};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Keys that take a while to read, on a fast machine too.
-const LARGE: u32 = 3_000_000;
+const LARGE: u32 = 1_500_000;
 
 /// A project whose number comes last.
 pub(crate) fn project(number: usize) -> String {
@@ -47,6 +47,9 @@ pub(crate) struct Fleet {
     /// The same within `[tasks]`, and within `[limits]`.
     pub(crate) task_settings: String,
     pub(crate) limits: String,
+    /// URL of an S3 server with a backup `<instance>/<node>/small.rdb` in its bucket `backups`
+    /// for each node; then the folders of nodes are of each process, and empty.
+    pub(crate) store: Option<String>,
 }
 
 /// A process that ends with this value.
@@ -85,6 +88,7 @@ impl Fleet {
             settings: String::new(),
             task_settings: String::new(),
             limits: String::new(),
+            store: None,
         };
         for number in 0..3 {
             let path = fleet.backups(number);
@@ -102,7 +106,7 @@ impl Fleet {
     /// Adds a backup that takes a while, to the first nodes.
     pub(crate) fn add_large(&self) {
         static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-        let bytes = BYTES.get_or_init(|| rdb(LARGE));
+        let bytes = BYTES.get_or_init(|| long_work(LARGE));
         fs::write(self.backups(0).join("large.rdb"), bytes).unwrap();
     }
 
@@ -161,13 +165,28 @@ impl Fleet {
                 instance(number),
                 project(number % self.projects),
             );
+            if let Some(url) = &self.store {
+                text += &format!(
+                    "[[instances.sources]]\nurl = \"s3://backups/{}/\"\n\
+                     pattern = \"{{node}}/small.rdb\"\nendpoint = \"{url}\"\n\
+                     path_style = true\naccess_key = \"AK\"\nsecret_key = \"SK\"\n",
+                    instance(number)
+                );
+            }
             for part in 0..3 {
+                let folder = match &self.store {
+                    Some(_) => format!("{name}.backups"),
+                    None => format!("backups{part}"),
+                };
                 text += &format!(
                     "[[instances.nodes]]\nid = \"{}\"\nname = \"n\"\nrole = \"master\"\n\
-                     group = \"g{part}\"\nbackups = \"backups{part}\"\n",
+                     group = \"g{part}\"\nbackups = \"{folder}\"\n",
                     node(number, part)
                 );
             }
+        }
+        if self.store.is_some() {
+            fs::create_dir_all(self.folder.path().join(format!("{name}.backups"))).unwrap();
         }
         let path = self.folder.path().join(format!("{name}.toml"));
         fs::write(&path, text).unwrap();
@@ -353,6 +372,18 @@ impl Client {
 
     /// Shows the task as soon as it is in one of these states.
     pub(crate) fn wait(&self, addr: &str, number: usize, task_id: &str, states: &[&str]) -> Value {
+        self.wait_beside(&[], addr, number, task_id, states)
+    }
+
+    /// The same; if it takes too long, the test fails with what these processes have said.
+    pub(crate) fn wait_beside(
+        &self,
+        processes: &[&Process],
+        addr: &str,
+        number: usize,
+        task_id: &str,
+        states: &[&str],
+    ) -> Value {
         let start = Instant::now();
         loop {
             let shown = self.show(addr, number, task_id);
@@ -362,7 +393,8 @@ impl Client {
             {
                 return answer.json();
             }
-            assert!(start.elapsed() < Duration::from_secs(120), "still {shown:?}");
+            let is_late = start.elapsed() > Duration::from_secs(120);
+            assert!(!is_late, "still {shown:?}\n{}", explain(processes));
             sleep(Duration::from_millis(20));
         }
     }
@@ -421,6 +453,7 @@ pub(crate) fn golden(fleet: &Fleet, choices: &[Choice]) -> HashMap<Choice, Strin
         settings: String::new(),
         task_settings: String::new(),
         limits: String::new(),
+        store: None,
         ..*fleet
     };
     for number in 0..3 {

@@ -9,6 +9,9 @@ mod faults;
 mod fleet;
 mod leases;
 mod load;
+#[path = "../../../fetch/tests/objects/peer.rs"]
+#[expect(dead_code, reason = "it makes no faults here")]
+mod peer;
 mod points;
 mod spread;
 mod storage;

@@ -46,6 +46,17 @@ fn token(bytes: &[u8]) -> Option<(usize, Token)> {
     }
 }
 
+/// The bytes that a stream begins with as they are.
+#[inline]
+pub(crate) fn first_literal(bytes: &[u8]) -> &[u8] {
+    match token(bytes) {
+        Some((token_len, Token::Literal(count))) => {
+            bytes.get(token_len..token_len + count).unwrap_or_default()
+        }
+        _ => &[],
+    }
+}
+
 #[inline]
 fn back(control: u8, low: u8) -> usize {
     (usize::from(control & 0x1f) << 8 | usize::from(low)) + 1

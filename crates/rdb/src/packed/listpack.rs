@@ -90,10 +90,16 @@ fn backlen_says(bytes: &[u8], entry_len: u64) -> bool {
 
 /// How many entries the listpack says it has, if it says so.
 pub(crate) fn stated<S: Source>(source: &mut S) -> Result<Option<u64>, Fault> {
-    Ok(match *source.peek(6)? {
+    Ok(stated_in(source.peek(6)?))
+}
+
+/// As [`stated`], of a listpack that begins with these bytes.
+#[inline]
+pub(crate) fn stated_in(head: &[u8]) -> Option<u64> {
+    match *head {
         [_, _, _, _, n, m, ..] => super::stated(n, m),
         _ => None,
-    })
+    }
 }
 
 /// Walks a listpack whose bytes are all that `source` has; answers the number of entries.

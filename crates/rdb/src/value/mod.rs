@@ -13,6 +13,7 @@ mod zset;
 use std::collections::BTreeMap;
 
 pub(crate) use module::skip_ops;
+pub(crate) use packed_items::{Columns, check_listpack};
 pub(crate) use unique::Unique;
 
 use crate::block::Blocks;
@@ -21,7 +22,7 @@ use crate::error::{Error, ErrorKind};
 use crate::input::Input;
 use crate::length::string_at_hand;
 use crate::types::{ModuleId, RdbType};
-use packed_items::{Columns, Items};
+use packed_items::Items;
 
 /// Buffers and tables that live as long as the file and are used by every value.
 #[derive(Debug, Default)]

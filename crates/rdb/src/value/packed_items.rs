@@ -7,12 +7,13 @@ use crate::error::PackedError;
 use crate::length::Walk;
 use crate::packed::{Item, intset, listpack, ziplist, zipmap};
 use crate::source::{Fault, Source};
+use crate::unchecked::Blob;
 use crate::value::hash::FIELD_EXPIRE_MAX_MS;
 use crate::value::unique::Unique;
 
 /// What the entries of a blob are, in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Columns {
+pub(crate) enum Columns {
     /// Elements of a list, which may be alike.
     Element,
     /// Members of a set.
@@ -34,6 +35,26 @@ impl Columns {
             Columns::MemberScore | Columns::FieldValue => 2,
             Columns::FieldValueExpire => 3,
         }
+    }
+
+    /// Has `unique` look for members or fields that stand twice in the blob that begins.
+    ///
+    /// An entry has at least two bytes, in a zipmap a pair three. A blob of others than it
+    /// states is damaged in any case.
+    pub(crate) fn begin(self, unique: &mut Unique, blob: &impl Source, stated: Option<u64>) {
+        if self != Columns::Element {
+            let width = u64::from(self.width());
+            let rows_max = blob.left() / (width + 1);
+            unique.begin(stated.map_or(rows_max, |entries| rows_max.min(entries / width)));
+        }
+    }
+
+    /// Rows of a listpack of so many entries, if a look at its entries tells nothing more than
+    /// whether it is right.
+    fn rows_of(self, entries: u64) -> Option<u64> {
+        let width = u64::from(self.width());
+        let is_plain = !matches!(self, Columns::FieldValueExpire | Columns::Template);
+        (is_plain && entries > 0 && entries.is_multiple_of(width)).then_some(entries / width)
     }
 }
 
@@ -120,32 +141,12 @@ impl<'v, V: Visit> Items<'v, V> {
         Ok(())
     }
 
-    /// Walks a listpack whose items nobody wants: of a value nothing matters but its end.
+    /// Walks a listpack whose items nobody wants.
     fn unwanted<S: Source>(&mut self, source: &mut S) -> Result<u64, Fault> {
-        let unique = &mut *self.unique;
-        let mut is_first = false;
-        let mut is_first = || {
-            is_first = !is_first;
-            is_first
-        };
-        let count = match self.columns {
-            Columns::Element => listpack::walk(source, |_| Ok(()))?,
-            Columns::Member => listpack::walk(source, |item| member(unique, item))?,
-            Columns::MemberScore => listpack::walk(source, |item| {
-                if is_first() { member(unique, item) } else { check_score(item) }
-            })?,
-            Columns::FieldValue => {
-                listpack::walk(
-                    source,
-                    |item| {
-                        if is_first() { field(unique, item) } else { Ok(()) }
-                    },
-                )?
-            }
-            Columns::FieldValueExpire | Columns::Template => {
-                return listpack::walk(source, |item| self.item(item));
-            }
-        };
+        if matches!(self.columns, Columns::FieldValueExpire | Columns::Template) {
+            return listpack::walk(source, |item| self.item(item));
+        }
+        let count = check_listpack(source, self.columns, self.unique)?;
         let width = self.columns.width();
         self.row_count += count / u64::from(width);
         self.column = u8::try_from(count % u64::from(width)).unwrap_or_default();
@@ -204,6 +205,32 @@ impl<'v, V: Visit> Items<'v, V> {
     }
 }
 
+/// Walks a listpack whose items nobody wants: of a value nothing matters but its end. Answers
+/// its entries.
+pub(crate) fn check_listpack<S: Source>(
+    source: &mut S,
+    columns: Columns,
+    unique: &mut Unique,
+) -> Result<u64, Fault> {
+    let mut is_first = false;
+    let mut is_first = || {
+        is_first = !is_first;
+        is_first
+    };
+    match columns {
+        Columns::Element | Columns::FieldValueExpire | Columns::Template => {
+            listpack::walk(source, |_| Ok(()))
+        }
+        Columns::Member => listpack::walk(source, |item| member(unique, item)),
+        Columns::MemberScore => listpack::walk(source, |item| {
+            if is_first() { member(unique, item) } else { check_score(item) }
+        }),
+        Columns::FieldValue => {
+            listpack::walk(source, |item| if is_first() { field(unique, item) } else { Ok(()) })
+        }
+    }
+}
+
 /// Refuses a member that stands twice.
 #[inline]
 fn member(unique: &mut Unique, item: Item<'_>) -> Result<(), &'static str> {
@@ -239,6 +266,20 @@ impl<V: Visit> Walk for Items<'_, V> {
         self.visitor.part(Part::Packed { kind: self.kind, len, compressed_len });
     }
 
+    fn put_off(&mut self, head: &[u8]) -> Option<Blob> {
+        if self.kind != Packed::Listpack {
+            return None;
+        }
+        let stated = listpack::stated_in(head)?;
+        let rows = self.columns.rows_of(stated)?;
+        if self.visitor.wants_items(Some(stated)) {
+            return None;
+        }
+        self.row_count += rows;
+        self.visitor.part(Part::Rows(rows));
+        Some(Blob { expanded_len: None, columns: self.columns, stated })
+    }
+
     fn walk<S: Source>(&mut self, source: &mut S) -> Result<(), Fault> {
         let rows_before = self.row_count;
         let stated = match self.kind {
@@ -247,13 +288,7 @@ impl<V: Visit> Walk for Items<'_, V> {
             Packed::Zipmap | Packed::Intset => None,
         };
         self.is_wanted = self.visitor.wants_items(stated);
-        if self.columns != Columns::Element {
-            // An entry has at least two bytes, in a zipmap a pair three. A blob of others than
-            // it states is damaged in any case.
-            let width = u64::from(self.columns.width());
-            let rows_max = source.left() / (width + 1);
-            self.unique.begin(stated.map_or(rows_max, |entries| rows_max.min(entries / width)));
-        }
+        self.columns.begin(self.unique, source, stated);
         let (kind, entry_count) = match self.kind {
             Packed::Listpack if !self.is_wanted => ("listpack", self.unwanted(source)?),
             Packed::Listpack => ("listpack", listpack::walk(source, |item| self.item(item))?),

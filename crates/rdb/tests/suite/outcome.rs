@@ -7,7 +7,8 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use offkey_rdb::{
-    Blocks, Checksum, Entry, Error, Header, Key, ObjectType, Options, Part, RdbType, Reader, Visit,
+    Blocks, Checker, Checksum, Damage, Entry, Error, Header, Key, ObjectType, Options, Part,
+    RdbType, Reader, Unchecked, Visit,
 };
 use offkey_testkit::{Expected, Truth};
 
@@ -70,6 +71,7 @@ pub(crate) fn read_strings(source: impl Read, count_max: usize) -> (Outcome, usi
         Ok(reader) => read_keys(reader, true, |reader, keys| {
             let (db, slot) = (reader.db(), reader.slot());
             let mut left = count_max;
+            let (first, first_number) = (keys.len(), reader.value_number());
             reader.strings_at_hand(|string| {
                 assert_eq!(&string.padded[..string.name.len()], string.name);
                 let mut digest = Digest { wants_items: true, ..Digest::default() };
@@ -96,6 +98,13 @@ pub(crate) fn read_strings(source: impl Read, count_max: usize) -> (Outcome, usi
                 left -= 1;
                 if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });
+            assert_eq!(reader.value_number() - first_number, (keys.len() - first) as u64);
+            let mut unchecked = Unchecked::default();
+            reader.swap_unchecked(&mut unchecked);
+            for (number, damage) in Checker::default().check(&mut unchecked) {
+                let index = usize::try_from(number - first_number).unwrap();
+                keys[first + index].damage = Some(damage_text(&damage));
+            }
         }),
         Err(error) => failed(error),
     };
@@ -149,9 +158,13 @@ fn read_key<B: Blocks>(reader: &mut Reader<B>, key: Key, wants_items: bool) -> R
     let name = reader.key().to_vec();
     let mut digest = Digest { wants_items, ..Digest::default() };
     let end = reader.value(&mut digest)?;
-    let damage = end.damage.map(|damage| format!("byte {}: {}", damage.at, damage.reason));
+    let damage = end.damage.as_ref().map(damage_text);
     let content = digest.content.0.finish();
     Ok(Seen { key, name, count: digest.count(key), content, damage })
+}
+
+fn damage_text(damage: &Damage) -> String {
+    format!("byte {}: {}", damage.at, damage.reason)
 }
 
 /// Counts elements as the server does and hashes what passes.

@@ -227,7 +227,11 @@ impl CredentialStore {
             sealed_sk: sealed.bytes,
         };
         match self.store.add_credential(&row, now_ms.saturating_sub(FORGET_MS)).await? {
-            true => Ok(()),
+            true => {
+                let (operation, role) = ("credential add", role.name());
+                tracing::info!(target: "offkey::audit", operation, ak, role, ?projects, "audit");
+                Ok(())
+            }
             false => Err(CredentialError::Exists(ak.clone())),
         }
     }
@@ -252,7 +256,12 @@ impl CredentialStore {
     /// # Errors
     /// The database cannot be written.
     pub async fn revoke(&self, ak: &str) -> Result<bool, CredentialError> {
-        Ok(self.store.remove_credential(ak).await?)
+        let is_removed = self.store.remove_credential(ak).await?;
+        if is_removed {
+            let operation = "credential revoke";
+            tracing::info!(target: "offkey::audit", operation, ak, "audit");
+        }
+        Ok(is_removed)
     }
 
     /// Encrypts every secret key with the first key of the keyring, and answers how many were
@@ -270,6 +279,8 @@ impl CredentialStore {
             let is_replaced = self.store.reseal_credential(&old, &key_id, &bytes).await?;
             count += usize::from(is_replaced);
         }
+        let operation = "credential rotate-key";
+        tracing::info!(target: "offkey::audit", operation, count, "audit");
         Ok(count)
     }
 

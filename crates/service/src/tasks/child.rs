@@ -184,16 +184,22 @@ async fn in_process(
         }
         last
     };
-    let (written, done, said) =
-        tokio::join!(write_all(&mut stdin, order, earlier), read_end(&mut stdout, watch), said,);
+    let written = async {
+        match write_all(&mut stdin, order, earlier).await {
+            // It would wait for its input for ever, and so would we for its end.
+            Err(Some(ended)) => Err(ended),
+            // What the process says, or how it ended, tells more than a broken pipe.
+            Ok(()) | Err(None) => Ok(()),
+        }
+    };
+    let read = async { Ok(read_end(&mut stdout, watch).await) };
+    let ((), done, said) = tokio::try_join!(written, read, async { Ok(said.await) })?;
     // Only now, since the process ends with it.
     drop(stdin);
     let status = child.wait().await.map_err(failed)?;
-    match (written, done) {
-        // That the store did not give its input is why it failed.
-        (Err(Some(ended)), _) => Err(ended),
-        (_, Ok(done)) if status.success() => Ok(Ended::Done(done)),
-        (_, Ok(_) | Err(_)) => Ok(Ended::Died(how(status, &said))),
+    match done {
+        Ok(done) if status.success() => Ok(Ended::Done(done)),
+        Ok(_) | Err(_) => Ok(Ended::Died(how(status, &said))),
     }
 }
 
@@ -266,11 +272,13 @@ impl Earlier {
 
 impl Watch {
     pub(super) fn progress(&self) -> Progress {
-        Progress {
-            bytes_read: self.bytes_read.load(Ordering::Relaxed),
-            bytes_total: self.bytes_total.load(Ordering::Relaxed),
-            key_count: self.key_count.load(Ordering::Relaxed),
+        let bytes_read = self.bytes_read.load(Ordering::Relaxed);
+        let mut bytes_total = self.bytes_total.load(Ordering::Relaxed);
+        if bytes_read > bytes_total {
+            // Where prefixes need a second pass, there is twice as much to read.
+            bytes_total = bytes_total.saturating_mul(2);
         }
+        Progress { bytes_read, bytes_total, key_count: self.key_count.load(Ordering::Relaxed) }
     }
 
     /// Takes over a frame of progress.
@@ -381,6 +389,9 @@ impl offkey_analysis::Progress for Told {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::settings::AnalysisConfig;
     use crate::store::tests::with_each;
@@ -398,6 +409,25 @@ mod tests {
                 matches!(&ended, Ended::Unstarted(why) if why.contains("nowhere")),
                 "{ended:?}"
             );
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn process_without_its_input_is_not_waited_for() {
+        with_each(|store| async move {
+            let folder = tempfile::tempdir().unwrap();
+            let program = folder.path().join("waits");
+            std::fs::write(&program, "#!/bin/sh\nexec cat >/dev/null\n").unwrap();
+            std::fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+            let settings = AnalysisConfig::default();
+            let job = Job { step: Step::Join, inputs: vec![], settings, now_ms: 0, blobs: 1 };
+            let earlier = Earlier { store, task_id: Uuid::nil(), parts: vec![(Step::Count, 0)] };
+            let (isolation, limits) = (Isolation::Process(program), TaskLimits::default());
+            let watch = Arc::default();
+            let ended = run(&isolation, &limits, job, earlier, &watch);
+            let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+            assert!(matches!(ended, Ok(Ended::Lost)), "{ended:?}");
         })
         .await;
     }

@@ -185,6 +185,8 @@ fn bad_member_is_named() {
         ("DCS.4063", json!({"node_ids": [NODE, NODE]})),
         ("DCS.4063", json!({"node_ids": [NODE], "backup_id": own})),
         ("DCS.4063", json!({"node_ids": [NODE], "backup_ids": own})),
+        ("DCS.4063", json!({"node_ids": [NODE], "backup_ids": "newest"})),
+        ("DCS.4026", json!({"node_ids": [NODE], "backup_ids": "new"})),
         ("DCS.4063", json!({"node_ids": [NODE], "backup_ids": []})),
         ("DCS.4063", json!({"node_ids": [NODE], "backup_ids": [unknown]})),
         ("DCS.4063", json!({"node_ids": [NODE], "backup_ids": [own, unknown]})),

@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use offkey_service::{Live, Permission, Secret};
+use offkey_service::{Live, Permission, Role, Secret};
 use offkey_testkit::{Client, Server, fill, servers};
 use serde_json::{Value, json};
 
-use crate::common::{INSTANCE, NODE, NOW_MS, PROJECT, Service, analysis};
+use crate::common::{INSTANCE, NODE, NOW_MS, PROJECT, REPLICA, Service, analysis};
 
 const PASSWORD: &str = "canary-of-the-password";
 
@@ -95,6 +95,52 @@ fn analysis_without_backup_takes_a_new_one() {
     assert_eq!(service.call("DELETE", &backups(&format!("/{backup_id}")), "").status, 204);
     assert!(!file.exists());
     assert_eq!(listed(&service), [json!(null); 0]);
+}
+
+#[test]
+fn analysis_of_all_nodes_takes_a_new_backup_of_each_shard() {
+    let (Some(server), Some(second)) = (server(), server()) else { return };
+    let mut client = second.client();
+    client.run(&[b"AUTH", PASSWORD.as_bytes()]);
+    client.run(&[b"FLUSHALL"]);
+    client.run(&[b"SET", b"only:here", b"value"]);
+    let service = Service::start_with(
+        |_| {},
+        |config| {
+            config.credentials[0].role = Permission::Admin;
+            let instance = &mut config.instances[0];
+            instance.live = Some(Live { password: Some(Secret::new(PASSWORD)), ..Live::default() });
+            for (number, port) in [server.port(), second.port()].into_iter().enumerate() {
+                instance.nodes[number].ip = "127.0.0.1".to_owned();
+                instance.nodes[number].port = port;
+                instance.nodes[number].role = Role::Master;
+                instance.nodes[number].group = format!("shard-{number}");
+            }
+        },
+    );
+    let mut of_first = server.client();
+    of_first.run(&[b"AUTH", PASSWORD.as_bytes()]);
+    let body = json!({"node_ids": "*", "backup_ids": "new"}).to_string();
+    let task_id = service.call("POST", &analysis(""), &body).task_id();
+    let shown = service.ended(&task_id).body;
+    assert_eq!(shown["status"], "success", "{shown}");
+    assert_eq!(shown["analysis_type"], "new_backup");
+    assert_eq!(shown["total_num"], key_count(&mut of_first) + 1);
+    let nodes = shown["nodes"].as_array().unwrap();
+    let named: Vec<&Value> = nodes.iter().map(|node| &node["node_id"]).collect();
+    assert_eq!(named, [NODE, REPLICA]);
+    assert_eq!(nodes[0]["backup_id"], nodes[1]["backup_id"]);
+    let backup_id = nodes[0]["backup_id"].as_str().unwrap();
+    with_status(&service, backup_id, "succeed");
+
+    // A node that does not answer: nothing is begun.
+    service.clock_ms.fetch_add(1000, Ordering::Relaxed);
+    drop(second);
+    assert_eq!(service.call("POST", &analysis(""), &body).code(), (400, "DCS.4049"));
+    let body = json!({"node_ids": [NODE, "unknown"], "backup_ids": "new"}).to_string();
+    assert_eq!(service.call("POST", &analysis(""), &body).code(), (400, "DCS.3053"));
+    // One record, of a file for each.
+    assert_eq!(listed(&service).len(), 1);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::api::error::ApiError;
 use crate::api::wire::CreateRequest;
+use crate::backups::record::nodes_of_groups;
 use crate::backups::{self, Backup};
 use crate::config::{Instance, Node};
 use crate::ids;
@@ -40,7 +41,7 @@ enum Backups {
     Listed(Vec<Option<Uuid>>, &'static str),
     /// The newest one of each node.
     Newest,
-    /// One that would have to be taken.
+    /// One that has to be taken, of all nodes at once.
     New,
 }
 
@@ -68,6 +69,7 @@ impl Chosen {
                 }
                 let backups = match request.backup_ids {
                     None => Backups::Newest,
+                    Some(Value::String(text)) if text == "new" => Backups::New,
                     Some(Value::Array(ids)) => {
                         Backups::Listed(ids.iter().map(uuid).collect(), "backup_ids")
                     }
@@ -92,17 +94,25 @@ impl Chosen {
         Ok(Self { nodes, backups, priority, settings })
     }
 
-    /// The node of which a new backup is to be taken, if that is what is meant.
-    pub(crate) fn node_of_new<'i>(
+    /// The nodes of which a new backup is to be taken, if that is what is meant.
+    pub(crate) fn nodes_of_new<'i>(
         &self,
         instance: &'i Instance,
-    ) -> Result<Option<&'i Node>, ApiError> {
-        match (&self.backups, &self.nodes) {
-            (Backups::New, Nodes::Listed(ids)) => {
-                let node = ids.first().and_then(|id| instance.node(id));
-                node.map(Some).ok_or(ApiError::UnknownNode)
+    ) -> Result<Option<Vec<&'i Node>>, ApiError> {
+        if self.backups != Backups::New {
+            return Ok(None);
+        }
+        match &self.nodes {
+            Nodes::Listed(ids) => {
+                let nodes = ids.iter().map(|id| instance.node(id).ok_or(ApiError::UnknownNode));
+                nodes.collect::<Result<_, _>>().map(Some)
             }
-            (Backups::New | Backups::Newest | Backups::Listed(..), _) => Ok(None),
+            Nodes::EachShard => {
+                let nodes = nodes_of_groups(instance);
+                // A shard without a node that may be asked would be missing in the report.
+                let is_whole = nodes.len() == instance.groups().len();
+                if is_whole { Ok(Some(nodes)) } else { Err(ApiError::NotRunning) }
+            }
         }
     }
 

@@ -35,11 +35,12 @@ pub(crate) async fn create(
     }
     let (priority, settings) = (chosen.priority, chosen.settings.clone());
     let new = new_backup(&app, &instance, &chosen).await?;
-    let parts = if let Some((part, _)) = &new {
-        vec![part.clone()]
+    let (parts, new) = if let Some((parts, record)) = new {
+        (parts, Some(record))
     } else {
         let instance = Arc::clone(&instance);
-        spawn_blocking(move || chosen.parts(&instance)).await.map_err(ApiError::internal)??
+        let parts = spawn_blocking(move || chosen.parts(&instance));
+        (parts.await.map_err(ApiError::internal)??, None)
     };
     let mut parts = parts.into_iter();
     let first = parts.next().ok_or(ApiError::UnknownNode)?;
@@ -47,7 +48,6 @@ pub(crate) async fn create(
         return Err(ApiError::Busy);
     }
     caller.once(&app).await?;
-    let new = new.map(|(_, record)| record);
     if let Some(record) = &new
         && !app.tasks.store.add_backup(record).await?
     {
@@ -72,18 +72,18 @@ pub(crate) async fn create(
     Ok((Extension(Made(task_id)), Json(TaskId { task_id })))
 }
 
-/// The backup that has to be taken for an analysis, if it needs a new one.
+/// The backup that has to be taken for an analysis, if it needs a new one, and its parts.
 async fn new_backup(
     app: &App,
     instance: &Arc<Instance>,
     chosen: &Chosen,
-) -> Result<Option<(Part, Record)>, ApiError> {
-    let Some(node) = chosen.node_of_new(instance)? else { return Ok(None) };
+) -> Result<Option<(Vec<Part>, Record)>, ApiError> {
+    let Some(nodes) = chosen.nodes_of_new(instance)? else { return Ok(None) };
     if instance.live.is_none() {
         return Err(ApiError::NoNewBackup);
     }
-    backups::sign_of_life(instance, vec![node.id.clone()]).await?;
+    backups::sign_of_life(instance, nodes.iter().map(|node| node.id.clone()).collect()).await?;
     let remark = "for an analysis".to_owned();
-    let record = Record::new(instance, &[node], Kind::Analysis, remark, (app.clock)());
-    Ok(Some((part(node, record.id), record)))
+    let record = Record::new(instance, &nodes, Kind::Analysis, remark, (app.clock)());
+    Ok(Some((nodes.into_iter().map(|node| part(node, record.id)).collect(), record)))
 }

@@ -20,8 +20,8 @@ pub(crate) struct CreateRequest {
     /// Ours, as is all that follows: a list of node ids, or `"*"`, in place of `node_id`.
     #[schemars(with = "Option<NodeIds>")]
     pub(crate) node_ids: Option<Value>,
-    /// One for each node, in place of `backup_id`.
-    #[schemars(with = "Option<Vec<Uuid>>")]
+    /// One for each node, in place of `backup_id`, or `"new"` for a new backup of all of them.
+    #[schemars(with = "Option<BackupIds>")]
     pub(crate) backup_ids: Option<Value>,
     #[schemars(with = "Option<i64>", range(min = -100, max = 100))]
     pub(crate) priority: Option<Value>,
@@ -46,6 +46,22 @@ pub(crate) struct CreateRequest {
 enum NodeIds {
     Listed(Vec<String>),
     Every(EveryNode),
+}
+
+/// What `backup_ids` may be.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "for its schema")]
+enum BackupIds {
+    Listed(Vec<Uuid>),
+    Taken(NewBackup),
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "for its schema")]
+enum NewBackup {
+    New,
 }
 
 #[derive(JsonSchema)]

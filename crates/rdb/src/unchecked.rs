@@ -1,0 +1,194 @@
+//! What of values is still to be checked once they were passed: compressed strings, of which
+//! many at once are checked in half the time, and packed blobs of which nobody wants the items.
+//!
+//! All of it stands in blocks of the input, which it shares, so that another thread can do the
+//! checking while the reader goes on.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::{Damage, PackedError};
+use crate::lzf::{self, Payload};
+use crate::source::{Fault, Slice};
+use crate::value::{Columns, Unique, check_listpack};
+
+/// What is still to be checked of the values that [`Reader::value_unchecked`] has read.
+///
+/// [`Reader::value_unchecked`]: crate::Reader::value_unchecked
+#[derive(Debug, Default)]
+pub struct Unchecked {
+    /// Whole blocks, and how many strings and blobs there were at the end of each.
+    blocks: Vec<(Arc<[u8]>, usize, usize)>,
+    strings: Vec<Pending<Payload>>,
+    blobs: Vec<Pending<(Range<usize>, Blob)>>,
+    /// Damage found already, with the numbers of the values; one for each value.
+    damage: Vec<(u64, Damage)>,
+}
+
+/// Something in a block that waits for its check.
+#[derive(Debug)]
+struct Pending<T> {
+    what: T,
+    /// Offset in the file.
+    at: u64,
+    value_number: u64,
+}
+
+/// A listpack of whose items nobody wants to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Blob {
+    /// What it expands to, if it is compressed.
+    pub(crate) expanded_len: Option<usize>,
+    /// What its entries are.
+    pub(crate) columns: Columns,
+    /// Entries it says it has.
+    pub(crate) stated: u64,
+}
+
+impl Unchecked {
+    /// Pieces from which on they had better be checked: the blocks they share are in memory.
+    const BLOCKS: usize = 3;
+    const COUNT: usize = 2048;
+    /// How many times as much a single value may have before it is checked as it is read.
+    const SPARE: usize = 4;
+
+    /// Whether it is time to have all this checked.
+    pub fn is_much(&self) -> bool {
+        self.exceeds(1)
+    }
+
+    /// Whether nothing more may wait.
+    pub(crate) fn is_full(&self) -> bool {
+        self.exceeds(Self::SPARE)
+    }
+
+    fn exceeds(&self, times: usize) -> bool {
+        self.blocks.len() >= times * Self::BLOCKS
+            || self.strings.len() + self.blobs.len() >= times * Self::COUNT
+    }
+
+    pub(crate) fn push_string(&mut self, payload: Payload, at: u64, value_number: u64) {
+        self.strings.push(Pending { what: payload, at, value_number });
+    }
+
+    pub(crate) fn push_blob(
+        &mut self,
+        place: Range<usize>,
+        blob: Blob,
+        at: u64,
+        value_number: u64,
+    ) {
+        self.blobs.push(Pending { what: (place, blob), at, value_number });
+    }
+
+    /// Takes note that what was pushed since the last block stands in this one.
+    pub(crate) fn end_block(&mut self, block: &Arc<[u8]>) {
+        let ends = self.blocks.last().map_or((0, 0), |(_, strings, blobs)| (*strings, *blobs));
+        let now = (self.strings.len(), self.blobs.len());
+        if ends != now {
+            self.blocks.push((Arc::clone(block), now.0, now.1));
+        }
+    }
+
+    /// Whether there is damage of this value among that found so far.
+    pub(crate) fn is_damaged(&self, value_number: u64) -> bool {
+        self.damage.last().is_some_and(|(number, _)| *number == value_number)
+    }
+
+    /// Hands out the damage found in the value read last.
+    pub(crate) fn take_damage(&mut self, value_number: u64) -> Option<Damage> {
+        let (_, damage) = self.damage.pop_if(|(number, _)| *number == value_number)?;
+        Some(damage)
+    }
+}
+
+/// Checks what had to wait; its buffers are used again.
+#[derive(Debug, Default)]
+pub struct Checker {
+    payloads: Vec<Payload>,
+    /// Expanded form of a compressed blob.
+    scratch: Vec<u8>,
+    unique: Unique,
+}
+
+impl Checker {
+    /// Checks all, which is nothing then, and tells what damage there is: the number of each
+    /// value with the first damage in it that had to wait, in the order of the file.
+    pub fn check(&mut self, unchecked: &mut Unchecked) -> Vec<(u64, Damage)> {
+        self.find(unchecked);
+        std::mem::take(&mut unchecked.damage)
+    }
+
+    /// Checks all; what is found stays there.
+    pub(crate) fn find(&mut self, unchecked: &mut Unchecked) {
+        let Unchecked { blocks, strings, blobs, damage } = unchecked;
+        if blocks.is_empty() {
+            return;
+        }
+        let damage_count = damage.len();
+        let (mut string_start, mut blob_start) = (0, 0);
+        for (block, string_end, blob_end) in blocks.drain(..) {
+            let strings = strings.get(string_start..string_end).unwrap_or_default();
+            self.find_in_strings(&block, strings, damage);
+            for blob in blobs.get(blob_start..blob_end).unwrap_or_default() {
+                let Pending { what: (place, what), at, value_number } = blob;
+                let bytes = block.get(place.clone()).unwrap_or_default();
+                if let Err(found) = self.check_blob(bytes, *what, *at) {
+                    damage.push((*value_number, found));
+                }
+            }
+            (string_start, blob_start) = (string_end, blob_end);
+        }
+        strings.clear();
+        blobs.clear();
+        if damage.len() > damage_count {
+            // Strings come before blobs, and the lanes overtake each other.
+            damage.sort_by_key(|(number, damage)| (*number, damage.at));
+            damage.dedup_by_key(|(number, _)| *number);
+        }
+    }
+
+    fn find_in_strings(
+        &mut self,
+        block: &[u8],
+        strings: &[Pending<Payload>],
+        damage: &mut Vec<(u64, Damage)>,
+    ) {
+        self.payloads.clear();
+        self.payloads.extend(strings.iter().map(|string| string.what));
+        lzf::check_all(block, &self.payloads, |at| {
+            let Some(string) = strings.get(at) else { return };
+            let Payload { start, end, len } = string.what;
+            let bytes = block.get(start..end).unwrap_or_default();
+            if let Err(Fault::Damage(error)) = lzf::check(&mut Slice(bytes), len) {
+                damage.push((string.value_number, error.in_expanded(string.at)));
+            }
+        });
+    }
+
+    /// Checks a listpack that begins at `at` of the file.
+    fn check_blob(&mut self, bytes: &[u8], blob: Blob, at: u64) -> Result<(), Damage> {
+        let Self { scratch, unique, .. } = self;
+        match blob.expanded_len {
+            None => blob
+                .walk(bytes, unique)
+                .map_err(|error| Damage { at: at.saturating_add(error.at), reason: error.reason }),
+            Some(len) => lzf::expand(bytes, len, scratch)
+                .and_then(|bytes| blob.walk(bytes, unique))
+                .map_err(|error| error.in_expanded(at)),
+        }
+    }
+}
+
+impl Blob {
+    fn walk(&self, bytes: &[u8], unique: &mut Unique) -> Result<(), PackedError> {
+        let mut source = Slice(bytes);
+        self.columns.begin(unique, &source, Some(self.stated));
+        match check_listpack(&mut source, self.columns, unique) {
+            Ok(_) => Ok(()),
+            Err(Fault::Damage(error)) => Err(error),
+            // Bytes in memory do not fail.
+            Err(Fault::Stop(error)) => Err(PackedError::new(0, error.reason())),
+        }
+    }
+}
