@@ -30,7 +30,12 @@ def sums(spark, by, where="TRUE"):
     """Number and bytes of keys by expressions."""
     found = spark.sql(f"SELECT {by}, count(*), sum(bytes) FROM keys WHERE {where} GROUP BY ALL"
                       if by else f"SELECT count(*), sum(bytes) FROM keys WHERE {where}")  # fmt: skip
-    return {tuple(row)[:-2]: tuple(row)[-2:] for row in found.collect()}
+    rows = [[_plain(value) for value in row] for row in found.collect()]
+    return {tuple(row[:-2]): tuple(row[-2:]) for row in rows}
+
+
+def _plain(value):
+    return bytes(value) if isinstance(value, bytearray) else value
 
 
 def test_sql_over_a_fleet_gives_the_numbers_of_its_report(spark, rows, fleet_report):
