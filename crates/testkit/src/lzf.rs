@@ -4,20 +4,24 @@
 //! `llldddddd` style: three bits of length (7: one more byte of length follows), thirteen
 //! bits of distance less one; a reference copies `length + 2` bytes.
 
-use std::collections::HashMap;
-
 const LITERAL_RUN_MAX: usize = 32;
 const REFERENCE_LEN_MAX: usize = 264;
 const DISTANCE_MAX: usize = 0x2000;
+const PLACES_MAX: usize = 1 << 14;
 
 /// Compresses `bytes`; the result may be longer than they are.
 pub fn lzf_compress(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut last_seen: HashMap<&[u8], usize> = HashMap::new();
+    // Where three bytes were seen last, by their hash; as large as the text is long.
+    let mut last_seen = vec![None; (2 * bytes.len()).next_power_of_two().min(PLACES_MAX)];
     let mut literals = 0..0;
     let mut at = 0;
     while at < bytes.len() {
-        let found = bytes.get(at..at + 3).and_then(|three| last_seen.insert(three, at));
+        let found = bytes.get(at..at + 3).and_then(|three| {
+            let hash = three.iter().fold(0u32, |hash, byte| hash << 8 | u32::from(*byte));
+            let place = (hash.wrapping_mul(0x9e37_79b9) >> 8) as usize % last_seen.len();
+            last_seen[place].replace(at).filter(|start: &usize| bytes[*start..].starts_with(three))
+        });
         match found.filter(|start| at - start <= DISTANCE_MAX) {
             Some(start) => {
                 let len = common_prefix(&bytes[start..], &bytes[at..]).min(REFERENCE_LEN_MAX);

@@ -50,6 +50,30 @@ impl Rng {
         (0..len).map(|_| self.bits() as u8).collect()
     }
 
+    /// Returns `len` letters and digits, which hardly compress.
+    pub fn letters(&mut self, len: usize) -> Vec<u8> {
+        const LETTERS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut letters = Vec::with_capacity(len + 10);
+        while letters.len() < len {
+            let bits = self.bits();
+            letters.extend((0..10).map(|at| LETTERS[(bits >> (6 * at)) as usize % 64]));
+        }
+        letters.truncate(len);
+        letters
+    }
+
+    /// Returns a number above 0 and at most 1.
+    pub fn share(&mut self) -> f64 {
+        (self.below(1 << 30) + 1) as f64 / (1u64 << 30) as f64
+    }
+
+    /// Returns a number from `least` to `most`: of those above any number, the share above
+    /// twice as much is `2^-alpha`.
+    pub fn power_law(&mut self, least: usize, alpha: f64, most: usize) -> usize {
+        (least as f64 * self.share().powf(-1.0 / alpha)).min(most as f64) as usize
+    }
+
     /// Returns `len` bytes of words, which compress well.
     pub fn text(&mut self, len: usize) -> Vec<u8> {
         const WORDS: &[&str] =

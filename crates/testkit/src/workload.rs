@@ -1,13 +1,13 @@
 //! Files of any length from a seed, written piece by piece: what speed and memory are
 //! measured on.
 
+mod speed;
+
 use std::io::{self, Write};
 
 use crate::encoder::{Encoder, StringForm};
 use crate::file::RdbFile;
-use crate::lzf::lzf_compress;
 use crate::rng::Rng;
-use crate::stream::{Stream, StreamEntry, StreamVersion};
 use crate::value::{self, Value};
 
 /// One kind of file.
@@ -38,12 +38,22 @@ impl Workload {
     /// All of them: first those of about 1 GB that speed is measured on, then those that try
     /// the bounds of memory.
     pub const ALL: [Self; 18] = [
-        Self::new("small", "strings of 50-100 bytes, one in five expires", 10_000_000, small),
-        Self::new("mixed", "six types, sizes and families as a power law", 1_300_000, mixed),
-        Self::new("big", "hashes, zsets and lists of 80,000 to 1,000,000 elements", 200, big),
-        Self::new("lzf", "JSON of 500-1,500 bytes, compressed", 1_600_000, lzf),
-        Self::new("random", "strings of 1-10 KB that do not compress", 190_000, random),
-        Self::new("uuid", "names of 32 hexadecimal digits", 4_000_000, uuid),
+        Self::new(
+            "small",
+            "strings of 50-100 bytes, one in five expires",
+            10_000_000,
+            speed::small,
+        ),
+        Self::new("mixed", "six types, sizes and families as a power law", 1_300_000, speed::mixed),
+        Self::new(
+            "big",
+            "hashes, zsets and lists of 80,000 to 1,000,000 elements",
+            200,
+            speed::big,
+        ),
+        Self::new("lzf", "JSON of 350-20,000 bytes, compressed", 1_600_000, speed::lzf),
+        Self::new("random", "strings of 1-10 KB that do not compress", 190_000, speed::random),
+        Self::new("uuid", "names of 32 hexadecimal digits", 4_000_000, speed::uuid),
         Self::new("string", "one string, in MiB", 512, string),
         Self::new("string-lzf", "one compressed string, in MiB", 512, string_lzf),
         Self::new("hash", "one hash, in fields", 5_000_000, one_hash),
@@ -122,9 +132,9 @@ impl Pieces {
         }
     }
 
-    /// Gives some of the keys an expiry in the future.
-    fn expire_one_in(&mut self, n: usize) {
-        if self.rng.one_in(n) {
+    /// Gives so many of a hundred keys an expiry in the future.
+    fn expire(&mut self, percent: usize) {
+        if self.rng.below(100) < percent {
             let at = 1_800_000_000_000 + self.rng.below(100_000_000_000) as i64;
             self.file.expire_at_ms(at);
         }
@@ -139,12 +149,6 @@ impl Pieces {
         noise.truncate(len);
         noise
     }
-
-    /// A number from `least` up, of which twice as much is a third as likely.
-    fn power_law(&mut self, least: usize, most: usize) -> usize {
-        let share = (self.rng.below(1 << 30) + 1) as f64 / (1u64 << 30) as f64;
-        (least as f64 * share.powf(-0.64)).min(most as f64) as usize
-    }
 }
 
 /// Value of a string as it is, whatever it looks like.
@@ -155,135 +159,6 @@ fn plain(bytes: &[u8]) -> Value {
         _ => StringForm::Len32,
     };
     value::string_as(form, bytes)
-}
-
-fn small(p: &mut Pieces, number: u64) {
-    p.expire_one_in(5);
-    let len = p.rng.between(50, 100);
-    let value = plain(&p.noise(len));
-    p.key(&format!("user:{}:profile", 100_000 + number * 7), &value);
-}
-
-fn uuid(p: &mut Pieces, _: u64) {
-    let len = p.rng.between(40, 70);
-    let value = plain(&p.noise(len));
-    let name = format!("sess:{:016x}{:016x}:data", p.rng.bits(), p.rng.bits());
-    p.key(&name, &value);
-}
-
-fn random(p: &mut Pieces, number: u64) {
-    let len = p.rng.between(1000, 10_000);
-    let value = plain(&p.noise(len));
-    p.key(&format!("blob:{number}"), &value);
-}
-
-fn lzf(p: &mut Pieces, number: u64) {
-    if p.documents.is_empty() {
-        p.documents = (0..2000).map(|_| document(&mut p.rng)).collect();
-    }
-    let (len, body) = p.rng.pick(&p.documents).clone();
-    // A literal run of its own makes every value another one.
-    let head = format!("{{\"id\":{number:010}");
-    let mut value = Encoder::default();
-    value.raw([0xc3]).len(1 + head.len() + body.len()).len(head.len() + len);
-    value.raw([head.len() as u8 - 1]).raw(head).raw(body);
-    let value = Value { type_byte: 0, bytes: value.0, object_type: "string", count: 0 };
-    p.key(&format!("doc:{}:{number}", number % 97), &value);
-}
-
-/// The rest of a JSON object: its length and its compressed bytes.
-fn document(rng: &mut Rng) -> (usize, Vec<u8>) {
-    let len = rng.between(500, 1500);
-    let mut text = Vec::new();
-    while text.len() < len {
-        let field = *rng.pick(&["name", "status", "created_at", "updated_at", "tags", "owner"]);
-        let (words, number) = (rng.text(18), rng.bits() >> 20);
-        let words = String::from_utf8(words).unwrap();
-        text.extend(format!(",\"{field}\":\"{words}\",\"{field}_no\":{number}").bytes());
-    }
-    text.push(b'}');
-    let compressed = lzf_compress(&text);
-    (text.len(), compressed)
-}
-
-/// Elements up to which the server packs a value.
-const PACKED_MAX: usize = 128;
-
-fn mixed(p: &mut Pieces, number: u64) {
-    p.expire_one_in(4);
-    let family = p.power_law(1, 2000);
-    let name = |kind: &str| format!("{kind}:app{family}:{number}:{}", number % 7);
-    let kind = p.rng.below(100);
-    let count = if kind < 45 { 0 } else { p.power_law(8, 200_000) };
-    let noise_len = p.rng.between(6, 20);
-    let mut texts = |prefix: &str| -> Vec<String> {
-        let mut text = |i| format!("{prefix}{:x}-{i}", p.rng.bits() >> (64 - 2 * noise_len as u64));
-        (0..count).map(&mut text).collect()
-    };
-    let (name, value) = match kind {
-        0..45 => {
-            let len = p.power_law(20, 100_000);
-            (name("str"), plain(&p.noise(len)))
-        }
-        45..65 => {
-            let values = texts("v");
-            let pairs = values.iter().enumerate().map(|(i, v)| (format!("field{i}"), v.clone()));
-            let pairs: Vec<_> = pairs.collect();
-            let is_packed = count <= PACKED_MAX;
-            (
-                name("hash"),
-                if is_packed { value::hash_listpack(&pairs) } else { value::hash(&pairs) },
-            )
-        }
-        65..75 => (name("list"), value::list_quicklist_2(&texts("e"), 300, 8000)),
-        75..85 if number.is_multiple_of(2) => {
-            let members: Vec<i64> = (0..count.min(512) as i64).map(|i| i * 37 + 1000).collect();
-            (name("ints"), value::set_intset(&members))
-        }
-        75..85 => (name("set"), value::set(&texts("m"))),
-        85..95 => {
-            let texts = texts("z");
-            let scored = texts.iter().enumerate().map(|(i, text)| (text, i as f64 * 1.5));
-            let scored: Vec<_> = scored.collect();
-            let is_packed = count <= PACKED_MAX;
-            (
-                name("zset"),
-                if is_packed { value::zset_listpack(&scored) } else { value::zset_2(&scored) },
-            )
-        }
-        _ => {
-            let entry = |(i, text): (usize, String)| StreamEntry {
-                id: (1_700_000_000_000 + i as u64, 0),
-                pairs: vec![(b"event".to_vec(), text.into_bytes())],
-                deleted: false,
-            };
-            let entries = texts("s").into_iter().enumerate().map(entry).collect();
-            let stream = Stream { entries, node_entries_max: 100, ..Stream::default() };
-            (name("stream"), value::stream(&stream, StreamVersion::V2))
-        }
-    };
-    p.key(&name, &value);
-}
-
-fn big(p: &mut Pieces, number: u64) {
-    let count = p.rng.between(80_000, 300_000) << p.rng.below(3);
-    let name = format!("big:{number}");
-    let text = |rng: &mut Rng, i: usize| format!("element:{:x}:{i}", rng.bits() >> 40);
-    let value = match number % 3 {
-        0 => {
-            let pair = |i| (format!("field:{i}"), text(&mut p.rng, i));
-            value::hash(&(0..count / 2).map(pair).collect::<Vec<_>>())
-        }
-        1 => {
-            let member = |i| (text(&mut p.rng, i), i as f64 * 0.5);
-            value::zset_2(&(0..count / 2).map(member).collect::<Vec<_>>())
-        }
-        _ => {
-            let elements: Vec<_> = (0..count).map(|i| text(&mut p.rng, i)).collect();
-            value::list_quicklist_2(&elements, 350, 8000)
-        }
-    };
-    p.key(&name, &value);
 }
 
 const MIB: u64 = 1 << 20;
