@@ -9,7 +9,8 @@ use std::thread;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use offkey_rdb::{
-    Blocks, Checker, Checksum, Damage, Entry, Error, Key, ObjectType, Part, Reader, Str, Visit,
+    Blocks, Checker, Checksum, Column, Damage, Entry, Error, Key, Lengths, ObjectType, Part,
+    Reader, Str, Visit,
 };
 
 use crate::batch::{Batch, Event, Mark, Row};
@@ -306,6 +307,17 @@ impl Visit for Polled<'_, '_, '_> {
     fn pair(&mut self, field: Str<'_>, value: Str<'_>) {
         self.sizer.pair(field, value);
         self.poll.count_part();
+    }
+
+    #[inline]
+    fn wants_texts(&self) -> bool {
+        self.sizer.wants_texts()
+    }
+
+    fn lengths(&mut self, column: Column, lengths: &Lengths) {
+        self.sizer.lengths(column, lengths);
+        let count: u64 = lengths.iter().map(|(_, count)| count).sum();
+        self.poll.count_parts(usize::try_from(count).unwrap_or(usize::MAX));
     }
 
     #[inline]

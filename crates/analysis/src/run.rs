@@ -237,6 +237,11 @@ impl<'p> Poll<'p> {
     /// Counts string keys read in a row.
     pub(crate) fn count_strings(&mut self, count: usize) {
         self.keys_to_tell += count as u64;
+        self.count_parts(count);
+    }
+
+    /// Counts parts that came together.
+    pub(crate) fn count_parts(&mut self, count: usize) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         match self.parts_left.checked_sub(count) {
             Some(left @ 1..) => self.parts_left = left,

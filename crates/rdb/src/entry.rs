@@ -2,6 +2,7 @@
 
 use crate::error::Damage;
 use crate::types::{Flavor, ModuleId, ObjectType, RdbType};
+use crate::value::Lengths;
 
 /// The first bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -351,6 +352,17 @@ pub enum Part<'a> {
     },
 }
 
+/// What the strings of a value are that are counted by their lengths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    /// Members of a set or sorted set.
+    Member,
+    /// Fields of a hash.
+    Field,
+    /// The fields' values.
+    Value,
+}
+
 /// Receives the parts of one value.
 pub trait Visit {
     /// Takes the next part.
@@ -376,6 +388,19 @@ pub trait Visit {
         self.part(Part::Value(value));
     }
 
+    /// Tells, after [`Part::Count`], whether the members, fields and values that follow are
+    /// wanted one by one. If not, those that stand in their usual form may be counted by their
+    /// lengths, and these told by [`Visit::lengths`].
+    fn wants_texts(&self) -> bool {
+        true
+    }
+
+    /// Takes strings of a column, in no order: as many fields as values, and sorted sets'
+    /// members without their scores.
+    ///
+    /// Told only where [`Visit::wants_texts`] says no.
+    fn lengths(&mut self, _column: Column, _lengths: &Lengths) {}
+
     /// Tells, after [`Part::Packed`], whether the blob's items are wanted one by one. If
     /// not, the blob is checked all the same and [`Part::Rows`] tells how many there were.
     ///
@@ -398,6 +423,10 @@ impl Visit for Skip {
     fn scored(&mut self, _: Str<'_>, _: f64) {}
 
     fn pair(&mut self, _: Str<'_>, _: Str<'_>) {}
+
+    fn wants_texts(&self) -> bool {
+        false
+    }
 
     fn wants_items(&self, _: Option<u64>) -> bool {
         false

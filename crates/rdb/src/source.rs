@@ -33,6 +33,13 @@ pub(crate) trait Source {
     /// The next bytes, at least `want` (at most 128) of them unless the blob ends before.
     fn peek(&mut self, want: usize) -> Result<&[u8], Fault>;
 
+    /// As [`Source::peek`], with the number of the next bytes: what follows them in the answer
+    /// is not the blob's, and lets its last bytes be read like all others.
+    #[inline]
+    fn peek_padded(&mut self, want: usize) -> Result<(&[u8], usize), Fault> {
+        self.peek(want).map(|bytes| (bytes, bytes.len()))
+    }
+
     /// Passes `len` bytes, which need not have been peeked at but must be in the blob.
     fn skip(&mut self, len: u64) -> Result<(), Fault>;
 
@@ -60,6 +67,46 @@ impl Source for Slice<'_> {
     #[inline]
     fn left(&self) -> u64 {
         self.0.len() as u64
+    }
+}
+
+/// A blob in memory, with what follows it there.
+#[derive(Debug)]
+pub(crate) struct Padded<'a> {
+    bytes: &'a [u8],
+    /// How many of the bytes are the blob's.
+    left: usize,
+}
+
+impl<'a> Padded<'a> {
+    /// A blob that begins `bytes` and has `len` of them.
+    pub(crate) fn new(bytes: &'a [u8], len: usize) -> Self {
+        Self { bytes, left: len.min(bytes.len()) }
+    }
+}
+
+impl Source for Padded<'_> {
+    #[inline]
+    fn peek(&mut self, _: usize) -> Result<&[u8], Fault> {
+        Ok(self.bytes.get(..self.left).unwrap_or_default())
+    }
+
+    #[inline]
+    fn peek_padded(&mut self, _: usize) -> Result<(&[u8], usize), Fault> {
+        Ok((self.bytes, self.left))
+    }
+
+    #[inline]
+    fn skip(&mut self, len: u64) -> Result<(), Fault> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX).min(self.left);
+        self.bytes = self.bytes.get(len..).unwrap_or_default();
+        self.left -= len;
+        Ok(())
+    }
+
+    #[inline]
+    fn left(&self) -> u64 {
+        self.left as u64
     }
 }
 

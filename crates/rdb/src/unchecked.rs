@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::error::{Damage, PackedError};
 use crate::lzf::{self, Payload};
-use crate::source::{Fault, Slice};
+use crate::source::{Fault, Padded, Slice};
 use crate::value::{Columns, Unique, check_listpack};
 
 /// What is still to be checked of the values that [`Reader::value_unchecked`] has read.
@@ -132,8 +132,7 @@ impl Checker {
             self.find_in_strings(&block, strings, damage);
             for blob in blobs.get(blob_start..blob_end).unwrap_or_default() {
                 let Pending { what: (place, what), at, value_number } = blob;
-                let bytes = block.get(place.clone()).unwrap_or_default();
-                if let Err(found) = self.check_blob(bytes, *what, *at) {
+                if let Err(found) = self.check_blob(&block, place, *what, *at) {
                     damage.push((*value_number, found));
                 }
             }
@@ -166,23 +165,32 @@ impl Checker {
         });
     }
 
-    /// Checks a listpack that begins at `at` of the file.
-    fn check_blob(&mut self, bytes: &[u8], blob: Blob, at: u64) -> Result<(), Damage> {
+    /// Checks a listpack that has this place in `block` and begins at `at` of the file.
+    fn check_blob(
+        &mut self,
+        block: &[u8],
+        place: &Range<usize>,
+        blob: Blob,
+        at: u64,
+    ) -> Result<(), Damage> {
         let Self { scratch, unique, .. } = self;
+        let bytes = block.get(place.clone()).unwrap_or_default();
         match blob.expanded_len {
             None => blob
-                .walk(bytes, unique)
+                .walk(block.get(place.start..).unwrap_or_default(), bytes.len(), unique)
                 .map_err(|error| Damage { at: at.saturating_add(error.at), reason: error.reason }),
             Some(len) => lzf::expand(bytes, len, scratch)
-                .and_then(|bytes| blob.walk(bytes, unique))
+                .map(<[u8]>::len)
+                .and_then(|len| blob.walk(scratch, len, unique))
                 .map_err(|error| error.in_expanded(at)),
         }
     }
 }
 
 impl Blob {
-    fn walk(&self, bytes: &[u8], unique: &mut Unique) -> Result<(), PackedError> {
-        let mut source = Slice(bytes);
+    /// Walks the listpack that begins `bytes` and has `len` of them.
+    fn walk(&self, bytes: &[u8], len: usize, unique: &mut Unique) -> Result<(), PackedError> {
+        let mut source = Padded::new(bytes, len);
         self.columns.begin(unique, &source, Some(self.stated));
         match check_listpack(&mut source, self.columns, unique) {
             Ok(_) => Ok(()),

@@ -1,7 +1,7 @@
 //! Hashes (`t_hash.c`): a packed blob of fields and values, a `listpackEx` where fields
 //! expire (Redis 7.4 on), otherwise a table. Template hashes are in `template.rs`.
 
-use offkey_rdb::{Packed, Part, RdbType, Str};
+use offkey_rdb::{Column, Lengths, Packed, Part, RdbType, Str};
 
 use super::hash_expire::ExpireIndex;
 use super::model::Model;
@@ -110,6 +110,30 @@ impl HashSizer {
         } else {
             self.field(model, field);
             self.value(model, value);
+        }
+    }
+
+    /// Whether more matters of the pairs to come than the lengths of the fields and those of
+    /// the values.
+    pub(crate) fn wants_texts(&self, model: &Model) -> bool {
+        let are_apart = match model.rules.hash.field {
+            FieldForm::Sds | FieldForm::Mstr => true,
+            FieldForm::Entry | FieldForm::ValkeyEntry => false,
+        };
+        self.is_rebuilt() || self.may_expire || !are_apart
+    }
+
+    /// Takes fields or values by their lengths, as [`HashSizer::wants_texts`] allows.
+    pub(crate) fn lengths(&mut self, model: &Model, column: Column, lengths: &Lengths) {
+        for (len, count) in lengths.iter() {
+            let one = match column {
+                Column::Field => {
+                    self.count += count;
+                    model.hash_field(len, false)
+                }
+                Column::Value | Column::Member => model.sds(len),
+            };
+            self.pairs += one.times(count);
         }
     }
 
@@ -291,22 +315,29 @@ impl super::rules::HashRules {
 }
 
 impl Model {
+    /// A field outside its entry, which is where older servers keep all of them.
+    #[inline]
+    fn hash_field(&self, field_len: u64, expires: bool) -> Cost {
+        if self.rules.hash.field != FieldForm::Mstr {
+            return self.sds(field_len);
+        }
+        // `mstr.h` pads `mstrhdr8` to the three bytes of `mstrhdr16`.
+        let header = match field_len {
+            0..0x20 => 1,
+            0x20..0x1_0000 => 3,
+            _ => 9,
+        };
+        // Expiry and metadata flags stand before the string.
+        let meta = if expires { 16 + 2 } else { 0 };
+        Cost::same(self.usable(meta + header + field_len + 1))
+    }
+
     /// A field and its value in a table.
     #[inline]
     fn hash_pair(&self, field_len: u64, value_len: u64, expires: bool) -> Cost {
         match self.rules.hash.field {
-            FieldForm::Sds => self.sds(field_len) + self.sds(value_len),
-            FieldForm::Mstr => {
-                // `mstr.h` pads `mstrhdr8` to the three bytes of `mstrhdr16`.
-                let header = match field_len {
-                    0..0x20 => 1,
-                    0x20..0x1_0000 => 3,
-                    _ => 9,
-                };
-                // Expiry and metadata flags stand before the string.
-                let meta = if expires { 16 + 2 } else { 0 };
-                let field = self.usable(meta + header + field_len + 1);
-                Cost::same(field) + self.sds(value_len)
+            FieldForm::Sds | FieldForm::Mstr => {
+                self.hash_field(field_len, expires) + self.sds(value_len)
             }
             FieldForm::Entry => {
                 let expire = if expires { 16 } else { 0 };

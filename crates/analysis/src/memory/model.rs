@@ -6,7 +6,7 @@ use super::object::{KeyHead, ObjectCost};
 use super::profile::Profile;
 use super::rules::{Rules, ZsetNode};
 use super::sds::embedded_len;
-use super::skiplist::node_mean;
+use super::skiplist::Nodes;
 use super::template::Templates;
 
 /// Settings of the server that change how values are held. `Default` is what all versions
@@ -73,7 +73,7 @@ pub struct Model {
     /// Costs of a key by the length of its name, without and with an expiry.
     objects: Vec<[ObjectCost; 2]>,
     /// Mean allocation of a skip list's node by the length of its member, or one for all.
-    skiplist_nodes: Vec<f64>,
+    skiplist_nodes: Vec<Nodes>,
 }
 
 impl Model {
@@ -152,14 +152,14 @@ impl Model {
     }
 
     /// Mean allocation of a skip list's node whose member has `len` bytes.
-    pub(crate) fn skiplist_node(&self, len: u64) -> f64 {
+    pub(crate) fn skiplist_node(&self, len: u64) -> Nodes {
         let (row, base) = match self.rules.zset.node {
             ZsetNode::Apart => (0, 24),
             ZsetNode::Inside { base } => (len, base + embedded_len(len)),
         };
         match usize::try_from(row).ok().and_then(|row| self.skiplist_nodes.get(row)) {
             Some(mean) => *mean,
-            None => node_mean(self.allocator, base),
+            None => Nodes::one(self.allocator, base),
         }
     }
 

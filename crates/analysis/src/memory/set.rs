@@ -1,6 +1,6 @@
 //! Sets (`t_set.c`): an intset, from 7.2 on a small listpack, otherwise a table of strings.
 
-use offkey_rdb::{Packed, Part, Str};
+use offkey_rdb::{Lengths, Packed, Part, Str};
 
 use super::model::Model;
 use super::object::ObjectCost;
@@ -77,6 +77,19 @@ impl SetSizer {
     pub(crate) fn wants_items(&self, model: &Model, stated: Option<u64>) -> bool {
         let few = stated.is_some_and(|count| count <= model.config.set_max_listpack_entries);
         !(few && model.rules.set_listpack)
+    }
+
+    /// Whether more matters of the members to come than their lengths.
+    pub(crate) fn wants_texts(&self, model: &Model) -> bool {
+        !matches!(self.form, Form::Members { claimed } if claimed > packed_count_max(model))
+    }
+
+    /// Takes members by their lengths, as [`SetSizer::wants_texts`] allows.
+    pub(crate) fn lengths(&mut self, model: &Model, lengths: &Lengths) {
+        for (len, count) in lengths.iter() {
+            self.count += count;
+            self.strings += model.sds(len).times(count);
+        }
     }
 
     #[inline]

@@ -1,6 +1,6 @@
 //! Takes the parts of one value after another and tells what its key costs.
 
-use offkey_rdb::{Key, Part, RdbType, Str, StringKey, Visit};
+use offkey_rdb::{Column, Key, Lengths, Part, RdbType, Str, StringKey, Visit};
 
 use super::array::ArraySizer;
 use super::hash::HashSizer;
@@ -248,6 +248,36 @@ impl Visit for Sizer<'_> {
                 self.part(Part::Field(field));
                 self.part(Part::Value(value));
             }
+        }
+    }
+
+    fn wants_texts(&self) -> bool {
+        match self.kind {
+            Kind::Set => self.set.wants_texts(self.model),
+            Kind::Zset => self.zset.wants_texts(),
+            Kind::Hash => self.hash.wants_texts(self.model),
+            Kind::String
+            | Kind::List
+            | Kind::Template
+            | Kind::Stream
+            | Kind::Array
+            | Kind::Module
+            | Kind::VectorSet => true,
+        }
+    }
+
+    fn lengths(&mut self, column: Column, lengths: &Lengths) {
+        match self.kind {
+            Kind::Set => self.set.lengths(self.model, lengths),
+            Kind::Zset => self.zset.lengths(self.model, lengths),
+            Kind::Hash => self.hash.lengths(self.model, column, lengths),
+            Kind::String
+            | Kind::List
+            | Kind::Template
+            | Kind::Stream
+            | Kind::Array
+            | Kind::Module
+            | Kind::VectorSet => {}
         }
     }
 

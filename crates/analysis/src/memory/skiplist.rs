@@ -12,8 +12,38 @@ const LEVEL_LEN: u64 = 16;
 /// Levels worth counting: the share of higher nodes is below 4^-24.
 const LEVELS: u64 = 24;
 
+/// Mean allocations in parts of a byte, so that they add up to the same in any order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Nodes(u128);
+
+impl Nodes {
+    /// Parts of a byte: the means of 2^24 nodes are off by half a byte at most.
+    const PARTS: f64 = 16_777_216.0;
+    const PARTS_BITS: u32 = 24;
+
+    /// A node with `base` bytes beside its levels.
+    pub(crate) fn one(allocator: Allocator, base: u64) -> Self {
+        Self(u128::from(super::round(node_mean(allocator, base) * Self::PARTS)))
+    }
+
+    /// So many nodes alike.
+    pub(crate) fn times(self, count: u64) -> Self {
+        Self(self.0.saturating_mul(u128::from(count)))
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0 = self.0.saturating_add(other.0);
+    }
+
+    /// Whole bytes.
+    pub(crate) fn bytes(self) -> u64 {
+        let half = 1 << (Self::PARTS_BITS - 1);
+        u64::try_from(self.0.saturating_add(half) >> Self::PARTS_BITS).unwrap_or(u64::MAX)
+    }
+}
+
 /// Mean allocation of a node with `base` bytes beside its levels.
-pub(crate) fn node_mean(allocator: Allocator, base: u64) -> f64 {
+fn node_mean(allocator: Allocator, base: u64) -> f64 {
     let mut probability = 1.0 - P;
     let mut mean = 0.0;
     for level in 1..=LEVELS {

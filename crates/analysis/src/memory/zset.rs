@@ -1,13 +1,14 @@
 //! Sorted sets (`t_zset.c`): a packed blob of members and scores, or a skip list together
 //! with a table.
 
-use offkey_rdb::{Packed, Part, Str};
+use offkey_rdb::{Lengths, Packed, Part, Str};
 
 use super::model::Model;
 use super::object::ObjectCost;
 use super::packed::Repacked;
 use super::rules::ZsetNode;
 use super::score::{ScoreText, integer_score};
+use super::skiplist::Nodes;
 use super::table::Table;
 use super::{Cost, Encoding, LEN_MAX};
 
@@ -22,7 +23,7 @@ pub(crate) struct ZsetSizer {
     /// Members as strings of their own.
     strings: Cost,
     /// Mean bytes of the skip list's nodes.
-    nodes: f64,
+    nodes: Nodes,
     /// Members and scores as a blob.
     blob: Repacked,
     longest: u64,
@@ -42,7 +43,7 @@ impl ZsetSizer {
             count: 0,
             form: Form::Members { many: false },
             strings: Cost::default(),
-            nodes: 0.0,
+            nodes: Nodes::default(),
             blob: Repacked::new(model.rules.packed),
             longest: 0,
         }
@@ -109,9 +110,28 @@ impl ZsetSizer {
             self.longest = self.longest.max(len);
             self.blob.push(item);
         }
-        self.nodes += model.skiplist_node(len);
+        self.outside(model, len, 1);
+    }
+
+    /// Whether more matters of the members to come than their lengths.
+    pub(crate) fn wants_texts(&self) -> bool {
+        self.form != Form::Members { many: true }
+    }
+
+    /// Takes members by their lengths, as [`ZsetSizer::wants_texts`] allows.
+    pub(crate) fn lengths(&mut self, model: &Model, lengths: &Lengths) {
+        for (len, count) in lengths.iter() {
+            self.count += count;
+            self.outside(model, len, count);
+        }
+    }
+
+    /// Adds members of this length as nodes of a skip list.
+    #[inline]
+    fn outside(&mut self, model: &Model, len: u64, count: u64) {
+        self.nodes.add(model.skiplist_node(len).times(count));
         if model.rules.zset.node == ZsetNode::Apart {
-            self.strings += model.sds(len);
+            self.strings += model.sds(len).times(count);
         }
     }
 
@@ -149,7 +169,7 @@ impl ZsetSizer {
             table.insert_many(self.count);
         }
         let (table_cost, per_entry) = model.table(&table, rules.entries, 0, self.count);
-        let nodes = Cost::same(super::round(self.nodes));
+        let nodes = Cost::same(self.nodes.bytes());
 
         let header = model.usable(rules.header_len);
         let skiplist = match rules.skiplist_len {

@@ -18,10 +18,11 @@
 
 use crate::error::PackedError;
 use crate::packed::{
-    ENTRY_PEEK, Each, Item, bytes_after_end, entry_cut, header_cut, no_end, refused, wrong_count,
+    ENTRY_PEEK, Item, bytes_after_end, entry_cut, header_cut, no_end, refused, wrong_count,
     wrong_total,
 };
 use crate::source::{Fault, Source};
+use crate::value::WINDOW_LEN;
 
 const KIND: &str = "listpack";
 const HEADER_LEN: u64 = 6;
@@ -102,11 +103,132 @@ pub(crate) fn stated_in(head: &[u8]) -> Option<u64> {
     }
 }
 
+/// Takes the entries of a listpack one by one; the reason, if one cannot stand where it stands,
+/// ends the walk.
+pub(crate) trait Entries {
+    /// Takes an entry.
+    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str>;
+
+    /// Takes an entry of a common form.
+    #[inline]
+    fn common(&mut self, entry: &Common<'_>) -> Result<(), &'static str> {
+        self.item(entry.item())
+    }
+}
+
+impl<F: FnMut(Item<'_>) -> Result<(), &'static str>> Entries for F {
+    #[inline]
+    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str> {
+        self(item)
+    }
+}
+
+/// Bytes of an entry and of what follows it that are looked at in one piece.
+pub(crate) const COMMON_LEN: usize = 1 + WINDOW_LEN;
+
+/// An entry of a common form, which is right in itself: what most that walk a listpack want to
+/// know of it needs no decoding.
+#[derive(Debug)]
+pub(crate) struct Common<'a> {
+    /// Encoding and first data, and what follows the entry where it is shorter.
+    start: &'a [u8; COMMON_LEN],
+    /// Encoding and data.
+    bytes: &'a [u8],
+}
+
+impl<'a> Common<'a> {
+    /// A text of less bytes than the window has, as that window and its length.
+    #[inline]
+    pub(crate) fn short_text(&self) -> Option<(&'a [u8; WINDOW_LEN], usize)> {
+        let [0x80..=0xbf, window @ ..] = self.start else { return None };
+        let len = self.bytes.len().checked_sub(1)?;
+        (len <= WINDOW_LEN).then_some((window, len))
+    }
+
+    /// Whether it is an integer.
+    #[inline]
+    pub(crate) fn is_int(&self) -> bool {
+        !matches!(self.start, [0x80..=0xbf, ..])
+    }
+
+    /// The entry, decoded.
+    #[inline]
+    pub(crate) fn item(&self) -> Item<'a> {
+        match self.bytes {
+            [0x80..=0xbf, text @ ..] => Item::Short(text),
+            [b @ 0xc0..=0xdf, low] => Item::Int(int_13(*b, *low)),
+            [0xf1, a, b] => Item::Int(i64::from(i16::from_le_bytes([*a, *b]))),
+            [0xf2, a, b, c] => Item::Int(i64::from(i32::from_le_bytes([0, *a, *b, *c]) >> 8)),
+            [0xf3, a, b, c, d] => Item::Int(i64::from(i32::from_le_bytes([*a, *b, *c, *d]))),
+            [0xf4, data @ ..] => {
+                Item::Int(data.first_chunk().map_or(0, |data| i64::from_le_bytes(*data)))
+            }
+            [b, ..] => Item::Int(i64::from(*b)),
+            [] => Item::Int(0),
+        }
+    }
+}
+
+/// Length of encoding and data by their first byte, for the entries whose back length is of one
+/// byte and that name their length in the first; 0 for others.
+static COMMON_LENS: [u8; 256] = {
+    let mut lens = [0; 256];
+    let mut first: u8 = 0;
+    loop {
+        lens[first as usize] = match first {
+            0..=0x7f => 1,
+            0x80..=0xbf => 1 + (first & 0x3f),
+            0xc0..=0xdf => 2,
+            0xf1 => 3,
+            0xf2 => 4,
+            0xf3 => 5,
+            0xf4 => 9,
+            _ => 0,
+        };
+        if first == u8::MAX {
+            break;
+        }
+        first += 1;
+    }
+    lens
+};
+
+/// Hands out the entries that `bytes` begins with, up to the first that is not common, not
+/// right, or so near their end that it is not seen in one piece with what follows it. Of the
+/// `bytes`, the first `len` are the listpack's. Answers the bytes and the number of the entries,
+/// with a reason if the one behind them was refused.
+#[inline]
+fn common_entries(
+    bytes: &[u8],
+    len: usize,
+    each: &mut impl Entries,
+) -> (usize, u64, Option<&'static str>) {
+    let (mut pos, mut count) = (0, 0);
+    while let Some(rest) = bytes.get(pos..)
+        && let Some(start) = rest.first_chunk::<COMMON_LEN>()
+    {
+        let [first, ..] = *start;
+        let entry_len = COMMON_LENS.get(usize::from(first)).map_or(0, |len| usize::from(*len));
+        let Some((bytes, [backlen, ..])) = rest.split_at_checked(entry_len) else { break };
+        let next = pos + entry_len + 1;
+        // No first byte of an entry that is not common is 0, nor the listpack's end.
+        if usize::from(*backlen) != entry_len || next >= len {
+            break;
+        }
+        if let Err(reason) = each.common(&Common { start, bytes }) {
+            return (pos, count, Some(reason));
+        }
+        pos = next;
+        count += 1;
+    }
+    (pos, count, None)
+}
+
 /// Walks a listpack whose bytes are all that `source` has; answers the number of entries.
 ///
 /// # Errors
 /// [`PackedError`] as [`Fault::Damage`] where the blob contradicts itself or `each` refuses.
-pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64, Fault> {
+pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Entries) -> Result<u64, Fault> {
     let len = source.left();
     let Some(&[a, b, c, d, n, m]) = source.peek(6)?.first_chunk() else {
         return Err(header_cut(KIND, len).into());
@@ -119,15 +241,17 @@ pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64
     let mut index = 0u64;
     loop {
         let left = source.left();
-        let bytes = source.peek(ENTRY_PEEK)?;
-        if let Some((item, entry_len)) = short_entry(bytes)
-            && entry_len as u64 + 1 < left
-        {
-            each(item).map_err(|reason| refused(KIND, len - left, index, reason))?;
-            source.skip(entry_len as u64 + 1)?;
-            index += 1;
+        let (bytes, bytes_len) = source.peek_padded(ENTRY_PEEK)?;
+        let (passed, count, refusal) = common_entries(bytes, bytes_len, &mut each);
+        if let Some(reason) = refusal {
+            return Err(refused(KIND, len - left + passed as u64, index + count, reason).into());
+        }
+        if count > 0 {
+            source.skip(passed as u64)?;
+            index += count;
             continue;
         }
+        let bytes = bytes.get(..bytes_len).unwrap_or(bytes);
         match bytes.first() {
             None => return Err(no_end(KIND, len - left).into()),
             Some(&END) => break,
@@ -158,33 +282,6 @@ pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64
     }
 }
 
-/// Decodes an entry of the common forms that is right and followed by a right back length of
-/// one byte; answers its length without that.
-#[inline]
-fn short_entry(bytes: &[u8]) -> Option<(Item<'_>, usize)> {
-    match *bytes {
-        [b @ 0x80..=0xbf, ref rest @ ..] => {
-            let len = usize::from(b & 0x3f);
-            match rest.split_at_checked(len)? {
-                (text, [backlen, ..]) if usize::from(*backlen) == len + 1 => {
-                    Some((Item::Short(text), len + 1))
-                }
-                _ => None,
-            }
-        }
-        [b @ 0..=0x7f, 1, ..] => Some((Item::Int(i64::from(b)), 1)),
-        [b @ 0xc0..=0xdf, low, 2, ..] => Some((Item::Int(int_13(b, low)), 2)),
-        [0xf1, a, b, 3, ..] => Some((Item::Int(i64::from(i16::from_le_bytes([a, b]))), 3)),
-        [0xf2, a, b, c, 4, ..] => {
-            Some((Item::Int(i64::from(i32::from_le_bytes([0, a, b, c]) >> 8)), 4))
-        }
-        [0xf3, a, b, c, d, 5, ..] => {
-            Some((Item::Int(i64::from(i32::from_le_bytes([a, b, c, d]))), 5))
-        }
-        _ => None,
-    }
-}
-
 /// How far an entry reaches.
 enum Step {
     /// Checked, back length included.
@@ -197,7 +294,7 @@ enum Step {
 #[inline]
 fn step(
     bytes: &[u8],
-    each: &mut impl Each,
+    each: &mut impl Entries,
     index: u64,
     at: u64,
     left: u64,
@@ -226,7 +323,7 @@ fn step(
     {
         return Err(wrong_backlen(index, at, entry_len));
     }
-    each(item).map_err(|reason| refused(KIND, at, index, reason))?;
+    each.item(item).map_err(|reason| refused(KIND, at, index, reason))?;
     Ok(match (seen, usize::try_from(entry_len)) {
         (Some(_), Ok(entry_len)) => Step::Whole(entry_len + backlen_len),
         _ => Step::Long { entry_len, backlen_len },
@@ -256,11 +353,21 @@ fn wrong_backlen(index: u64, at: u64, entry_len: u64) -> PackedError {
 #[expect(clippy::cast_possible_truncation, reason = "lengths of the test are small")]
 mod tests {
     use super::*;
-    use crate::source::Slice;
+    use crate::source::{Padded, Slice};
 
+    /// What is found, whether something follows the blob in memory or not.
     fn entries(bytes: &[u8]) -> Result<Vec<String>, String> {
+        let found = entries_of(&mut Slice(bytes));
+        for padding in [b"\x01\x01".as_slice(), &[0xff; 40], &[0x81; 40], &[0; 40]] {
+            let padded = [bytes, padding].concat();
+            assert_eq!(entries_of(&mut Padded::new(&padded, bytes.len())), found, "{padding:?}");
+        }
+        found
+    }
+
+    fn entries_of(source: &mut impl Source) -> Result<Vec<String>, String> {
         let mut found = Vec::new();
-        let count = walk(&mut Slice(bytes), |item: Item<'_>| {
+        let count = walk(source, |item: Item<'_>| {
             found.push(match item {
                 Item::Int(value) => value.to_string(),
                 Item::Short(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),

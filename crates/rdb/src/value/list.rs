@@ -57,7 +57,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 
     /// Reads one packed node; answers its elements.
     fn packed_node(&mut self, kind: Packed) -> Result<u64, Error> {
-        let Workspace { scratch, unique, templates } = &mut *self.workspace;
+        let Workspace { scratch, unique, templates, .. } = &mut *self.workspace;
         let mut items = Items::new(self.visitor, kind, Columns::Element, unique, templates);
         self.input.blob(scratch, &mut items)?;
         Ok(items.count())

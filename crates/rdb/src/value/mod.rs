@@ -2,6 +2,7 @@
 
 mod array;
 mod hash;
+mod lengths;
 mod list;
 mod module;
 mod packed_items;
@@ -12,17 +13,19 @@ mod zset;
 
 use std::collections::BTreeMap;
 
+pub use lengths::Lengths;
 pub(crate) use module::skip_ops;
 pub(crate) use packed_items::{Columns, check_listpack};
-pub(crate) use unique::Unique;
+pub(crate) use unique::{Unique, WINDOW_LEN};
 
 use crate::block::Blocks;
-use crate::entry::{Packed, Part, Visit};
+use crate::entry::{Column, Packed, Part, Str, Visit};
 use crate::error::{Error, ErrorKind};
 use crate::input::Input;
 use crate::length::string_at_hand;
 use crate::types::{ModuleId, RdbType};
 use packed_items::Items;
+use unique::hash_in;
 
 /// Buffers and tables that live as long as the file and are used by every value.
 #[derive(Debug, Default)]
@@ -33,6 +36,9 @@ pub(crate) struct Workspace {
     pub(crate) unique: Unique,
     /// Field count of each hash template of the file.
     pub(crate) templates: BTreeMap<u64, u64>,
+    /// Members or fields, and the fields' values, that are counted by their lengths; nothing
+    /// between values.
+    pub(crate) lengths: [Lengths; 2],
 }
 
 /// One value on its way from the input to a visitor.
@@ -116,7 +122,7 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     /// Reads one blob that is the whole value.
     fn blob(&mut self, kind: Packed, columns: Columns) -> Result<(), Error> {
         let at = self.input.at();
-        let Workspace { scratch, unique, templates } = &mut *self.workspace;
+        let Workspace { scratch, unique, templates, .. } = &mut *self.workspace;
         let mut items = Items::new(self.visitor, kind, columns, unique, templates);
         self.input.blob(scratch, &mut items)?;
         let count = items.count();
@@ -149,17 +155,25 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     /// Reads members up to the first that is not at hand, is of an uncommon form or was there
     /// before; answers how many.
     fn members_at_hand(&mut self, count_max: u64) -> u64 {
+        let only_lengths = count_max >= Lengths::WORTH && !self.visitor.wants_texts();
         let bytes = self.input.rest();
         let (mut rest, mut count) = (bytes, 0);
-        let unique = &mut self.workspace.unique;
+        let Workspace { unique, lengths: [lengths, _], .. } = &mut *self.workspace;
         while count < count_max {
             let Some((member, after)) = string_at_hand(rest) else { break };
-            if !unique.is_full() && !unique.insert(&member) {
+            if !insert_at_hand(unique, rest, &member) {
                 break;
             }
-            self.visitor.member(member);
+            match lengths.count_mut(member.len) {
+                Some(of_len) if only_lengths => *of_len += 1,
+                _ => self.visitor.member(member),
+            }
             rest = after;
             count += 1;
+        }
+        if only_lengths {
+            self.visitor.lengths(Column::Member, lengths);
+            lengths.clear();
         }
         let len = bytes.len() - rest.len();
         self.input.consume(len);
@@ -193,5 +207,23 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         if count == 0 && !self.input.is_damaged() {
             self.input.note_damage(at, "no elements, and a server drops an empty key on load");
         }
+    }
+}
+
+/// Notes the string that `bytes` begins with; false if it stood there before.
+#[inline]
+fn insert_at_hand(unique: &mut Unique, bytes: &[u8], string: &Str<'_>) -> bool {
+    if unique.is_full() {
+        return true;
+    }
+    let short = match bytes {
+        [len, text @ ..] if usize::from(*len) <= WINDOW_LEN => {
+            text.first_chunk().map(|window| hash_in(window, usize::from(*len)))
+        }
+        _ => None,
+    };
+    match short {
+        Some(hash) => unique.insert_hash(hash),
+        None => unique.insert(string),
     }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use crate::entry::{Packed, Part, Visit};
 use crate::error::PackedError;
 use crate::length::Walk;
+use crate::packed::listpack::{Common, Entries};
 use crate::packed::{Item, intset, listpack, ziplist, zipmap};
 use crate::source::{Fault, Source};
 use crate::unchecked::Blob;
 use crate::value::hash::FIELD_EXPIRE_MAX_MS;
-use crate::value::unique::Unique;
+use crate::value::unique::{Unique, hash_in};
 
 /// What the entries of a blob are, in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +145,7 @@ impl<'v, V: Visit> Items<'v, V> {
     /// Walks a listpack whose items nobody wants.
     fn unwanted<S: Source>(&mut self, source: &mut S) -> Result<u64, Fault> {
         if matches!(self.columns, Columns::FieldValueExpire | Columns::Template) {
-            return listpack::walk(source, |item| self.item(item));
+            return listpack::walk(source, |item: Item<'_>| self.item(item));
         }
         let count = check_listpack(source, self.columns, self.unique)?;
         let width = self.columns.width();
@@ -212,22 +213,105 @@ pub(crate) fn check_listpack<S: Source>(
     columns: Columns,
     unique: &mut Unique,
 ) -> Result<u64, Fault> {
-    let mut is_first = false;
-    let mut is_first = || {
-        is_first = !is_first;
-        is_first
-    };
     match columns {
         Columns::Element | Columns::FieldValueExpire | Columns::Template => {
-            listpack::walk(source, |_| Ok(()))
+            listpack::walk(source, |_: Item<'_>| Ok(()))
         }
-        Columns::Member => listpack::walk(source, |item| member(unique, item)),
-        Columns::MemberScore => listpack::walk(source, |item| {
-            if is_first() { member(unique, item) } else { check_score(item) }
-        }),
+        Columns::Member => listpack::walk(source, Members(unique)),
+        Columns::MemberScore => {
+            listpack::walk(source, InTurn { first: Members(unique), second: Scores, turn: false })
+        }
         Columns::FieldValue => {
-            listpack::walk(source, |item| if is_first() { field(unique, item) } else { Ok(()) })
+            listpack::walk(source, InTurn { first: Fields(unique), second: Values, turn: false })
         }
+    }
+}
+
+/// Entries of two kinds in turn.
+struct InTurn<A, B> {
+    first: A,
+    second: B,
+    /// Whether the next entry is of the second kind.
+    turn: bool,
+}
+
+impl<A: Entries, B: Entries> Entries for InTurn<A, B> {
+    #[inline]
+    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str> {
+        self.turn = !self.turn;
+        if self.turn { self.first.item(item) } else { self.second.item(item) }
+    }
+
+    #[inline]
+    fn common(&mut self, entry: &Common<'_>) -> Result<(), &'static str> {
+        self.turn = !self.turn;
+        if self.turn { self.first.common(entry) } else { self.second.common(entry) }
+    }
+}
+
+/// Members, of which none may stand twice.
+struct Members<'u>(&'u mut Unique);
+
+impl Entries for Members<'_> {
+    #[inline]
+    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str> {
+        member(self.0, item)
+    }
+
+    #[inline]
+    fn common(&mut self, entry: &Common<'_>) -> Result<(), &'static str> {
+        match entry.short_text() {
+            Some((window, len)) if self.0.insert_hash(hash_in(window, len)) => Ok(()),
+            _ => member(self.0, entry.item()),
+        }
+    }
+}
+
+/// Fields, of which none may stand twice.
+struct Fields<'u>(&'u mut Unique);
+
+impl Entries for Fields<'_> {
+    #[inline]
+    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str> {
+        field(self.0, item)
+    }
+
+    #[inline]
+    fn common(&mut self, entry: &Common<'_>) -> Result<(), &'static str> {
+        match entry.short_text() {
+            Some((window, len)) if self.0.insert_hash(hash_in(window, len)) => Ok(()),
+            _ => field(self.0, entry.item()),
+        }
+    }
+}
+
+/// Values of fields, which may be what they like.
+struct Values;
+
+impl Entries for Values {
+    #[inline]
+    fn item(&mut self, _: Item<'_>) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    #[inline]
+    fn common(&mut self, _: &Common<'_>) -> Result<(), &'static str> {
+        Ok(())
+    }
+}
+
+/// Scores.
+struct Scores;
+
+impl Entries for Scores {
+    #[inline]
+    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str> {
+        check_score(item)
+    }
+
+    #[inline]
+    fn common(&mut self, entry: &Common<'_>) -> Result<(), &'static str> {
+        if entry.is_int() { Ok(()) } else { check_score(entry.item()) }
     }
 }
 
@@ -291,7 +375,9 @@ impl<V: Visit> Walk for Items<'_, V> {
         self.columns.begin(self.unique, source, stated);
         let (kind, entry_count) = match self.kind {
             Packed::Listpack if !self.is_wanted => ("listpack", self.unwanted(source)?),
-            Packed::Listpack => ("listpack", listpack::walk(source, |item| self.item(item))?),
+            Packed::Listpack => {
+                ("listpack", listpack::walk(source, |item: Item<'_>| self.item(item))?)
+            }
             Packed::Ziplist => ("ziplist", ziplist::walk(source, |item| self.item(item))?),
             Packed::Zipmap => ("zipmap", zipmap::walk(source, |item| self.item(item))?),
             Packed::Intset => {

@@ -62,7 +62,7 @@ pub(super) fn walk_node<S: Source>(source: &mut S) -> Result<u64, Fault> {
         flags: 0,
         item_count: 0,
     };
-    listpack::walk(source, |item| node.take(item))?;
+    listpack::walk(source, |item: Item<'_>| node.take(item))?;
     if !matches!(node.next, Next::Flags) {
         return Err(PackedError::new(0, "stream node ends inside an entry").into());
     }

@@ -57,14 +57,19 @@ impl Unique {
     /// As [`Unique::insert`].
     #[inline]
     pub(crate) fn insert_item(&mut self, element: Item<'_>) -> bool {
+        match element {
+            Item::Int(value) => self.insert_hash(hash_of_int(value)),
+            Item::Short(bytes) => self.insert_hash(hash(bytes)),
+            Item::Long(_) => true,
+        }
+    }
+
+    /// As [`Unique::insert`], of an element of this hash.
+    #[inline]
+    pub(crate) fn insert_hash(&mut self, hash: u64) -> bool {
         if self.is_full() {
             return true;
         }
-        let hash = match element {
-            Item::Int(value) => mix(value.cast_unsigned(), 0x9e37_79b9_7f4a_7c15),
-            Item::Short(bytes) => hash(bytes),
-            Item::Long(_) => return true,
-        };
         // An empty slot has hash 0.
         let hash = hash.max(1);
         #[expect(clippy::cast_possible_truncation, reason = "the low bits of a hash")]
@@ -85,6 +90,12 @@ impl Unique {
     }
 }
 
+/// Longest text whose hash [`hash_in`] takes from the bytes it begins.
+pub(crate) const WINDOW_LEN: usize = 16;
+
+/// What is left of the bytes of a text in a window, and then of those behind it.
+static MASK: [[u8; WINDOW_LEN]; 2] = [[u8::MAX; WINDOW_LEN], [0; WINDOW_LEN]];
+
 /// Folds a 128-bit product, which spreads every bit of both factors.
 #[inline]
 fn mix(a: u64, b: u64) -> u64 {
@@ -94,32 +105,42 @@ fn mix(a: u64, b: u64) -> u64 {
     folded
 }
 
+/// A hash of an element that is written as an integer.
+#[inline]
+pub(crate) fn hash_of_int(value: i64) -> u64 {
+    mix(value.cast_unsigned(), 0x9e37_79b9_7f4a_7c15)
+}
+
+/// A hash of a text of `len` bytes, at most [`WINDOW_LEN`], that begins `window`. What follows
+/// it does not matter, and there is no branch on its length.
+#[inline]
+pub(crate) fn hash_in(window: &[u8; WINDOW_LEN], len: usize) -> u64 {
+    let mask = MASK.as_flattened().get(WINDOW_LEN.saturating_sub(len)..);
+    let mask = mask.and_then(|mask| mask.first_chunk()).unwrap_or(&[0; WINDOW_LEN]);
+    let text = u128::from_le_bytes(*window) & u128::from_le_bytes(*mask);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken one by one")]
+    let (first, last) = (text as u64, (text >> 64) as u64);
+    finish(first, last, len)
+}
+
 /// A hash of all of a text's bytes.
 #[inline]
 fn hash(bytes: &[u8]) -> u64 {
     let len = bytes.len();
-    let four = |at: usize| {
-        let chunk = bytes.get(at..).and_then(|rest| rest.first_chunk());
-        chunk.map_or(0, |chunk| u64::from(u32::from_le_bytes(*chunk)))
-    };
-    let (first, last) = match *bytes {
-        [] => (0, 0),
-        [a] => (u64::from(a), 0),
-        [a, b] => (u64::from(a), u64::from(b)),
-        [a, b, c] => (u64::from(a) | u64::from(b) << 8, u64::from(c)),
-        _ if len <= 16 => {
-            // Four words that overlap where the text is shorter, whatever its length.
-            let (step, end) = (len >> 3 << 2, len - 4);
-            (four(0) << 32 | four(step), four(end) << 32 | four(end - step))
-        }
-        _ => {
-            let (chunks, _) = bytes.as_chunks::<8>();
-            let state = chunks.iter().fold(0, |state, chunk| {
-                mix(state ^ u64::from_le_bytes(*chunk), 0xa076_1d64_78bd_642f)
-            });
-            (state, bytes.last_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk)))
-        }
-    };
+    if len <= WINDOW_LEN {
+        let mut window = [0; WINDOW_LEN];
+        window.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        return hash_in(&window, len);
+    }
+    let (chunks, _) = bytes.as_chunks::<8>();
+    let state = chunks
+        .iter()
+        .fold(0, |state, chunk| mix(state ^ u64::from_le_bytes(*chunk), 0xa076_1d64_78bd_642f));
+    finish(state, bytes.last_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk)), len)
+}
+
+#[inline]
+fn finish(first: u64, last: u64, len: usize) -> u64 {
     let length = (len as u64).wrapping_mul(0x8ebc_6af0_9c88_c6e3);
     mix(mix(first, 0xa076_1d64_78bd_642f) ^ last ^ length, 0xe703_7ed1_a0b4_28db)
 }
@@ -127,6 +148,8 @@ fn hash(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 #[expect(clippy::cast_possible_truncation, reason = "lengths of the test are small")]
 mod tests {
+    use offkey_testkit::Rng;
+
     use super::*;
 
     #[test]
@@ -155,6 +178,15 @@ mod tests {
             for text in [&[first][..], &[first, 0], &[first, 0, 0], &[first; 8], &[first; 16]] {
                 assert!(unique.insert(&Str::from_bytes(text)), "{text:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_follows_a_text_does_not_matter() {
+        let mut rng = Rng::new(1);
+        for len in 0..=WINDOW_LEN {
+            let bytes: [u8; WINDOW_LEN] = rng.bytes(WINDOW_LEN).try_into().unwrap();
+            assert_eq!(hash_in(&bytes, len), hash(&bytes[..len]), "{len}");
         }
     }
 

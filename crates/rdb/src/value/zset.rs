@@ -6,10 +6,10 @@
 //! ```
 
 use crate::block::Blocks;
-use crate::entry::{Part, Visit};
+use crate::entry::{Column, Part, Visit};
 use crate::error::Error;
 use crate::length::string_at_hand;
-use crate::value::Value;
+use crate::value::{Lengths, Value, Workspace, insert_at_hand};
 
 impl<B: Blocks, V: Visit> Value<'_, B, V> {
     pub(super) fn zset_text(&mut self) -> Result<(), Error> {
@@ -51,19 +51,27 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     /// Reads members and scores up to the first that are not at hand or not usual; answers
     /// how many.
     fn scored_at_hand(&mut self, count_max: u64) -> u64 {
+        let only_lengths = count_max >= Lengths::WORTH && !self.visitor.wants_texts();
         let bytes = self.input.rest();
         let (mut rest, mut count) = (bytes, 0);
-        let unique = &mut self.workspace.unique;
+        let Workspace { unique, lengths: [lengths, _], .. } = &mut *self.workspace;
         while count < count_max {
             let Some((member, after)) = string_at_hand(rest) else { break };
             let Some((score, after)) = after.split_first_chunk() else { break };
             let score = f64::from_le_bytes(*score);
-            if score.is_nan() || (!unique.is_full() && !unique.insert(&member)) {
+            if score.is_nan() || !insert_at_hand(unique, rest, &member) {
                 break;
             }
-            self.visitor.scored(member, score);
+            match lengths.count_mut(member.len) {
+                Some(of_len) if only_lengths => *of_len += 1,
+                _ => self.visitor.scored(member, score),
+            }
             rest = after;
             count += 1;
+        }
+        if only_lengths {
+            self.visitor.lengths(Column::Member, lengths);
+            lengths.clear();
         }
         let len = bytes.len() - rest.len();
         self.input.consume(len);

@@ -10,6 +10,7 @@
 mod corrupt;
 mod fixtures;
 mod hostile;
+mod lengths;
 mod outcome;
 mod reading;
 mod servers;
