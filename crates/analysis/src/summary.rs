@@ -43,16 +43,21 @@ impl Summary {
     #[inline]
     pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
         self.types.observe(facts);
-        self.largest.observe(facts);
         self.prefixes.observe(facts);
-        self.spread.observe(facts);
+        // A second pass is for the prefixes alone; the types tell whether it saw the same keys.
+        if !self.prefixes.is_frozen() {
+            self.largest.observe(facts);
+            self.spread.observe(facts);
+        }
     }
 
     pub(crate) fn observe_strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) {
         self.types.add(ObjectType::String, run.total());
-        self.largest.observe_strings(run, written_at_ms);
         self.prefixes.observe_strings(run);
-        self.spread.observe_strings(run, written_at_ms);
+        if !self.prefixes.is_frozen() {
+            self.largest.observe_strings(run, written_at_ms);
+            self.spread.observe_strings(run, written_at_ms);
+        }
     }
 
     /// Notes a damaged key, as long as there is room for its name.

@@ -143,30 +143,35 @@ impl Prefixes {
         one: Counts,
     ) -> Option<usize> {
         let Some(folded) = folded else {
-            self.observe_new(name, None, type_at, one);
+            self.observe_new(name, None, None, type_at, one);
             return None;
         };
-        let place = folded.place();
+        let (place, is_again) = self.recent.place(folded.hash(type_at));
+        if !is_again {
+            self.observe_new(name, Some(folded), None, type_at, one);
+            return None;
+        }
         if self.recent.is_at(place, folded, type_at) {
             self.add_at(place, one);
         } else {
-            self.observe_new(name, Some((place, folded)), type_at, one);
+            self.observe_new(name, Some(folded), Some(place), type_at, one);
         }
         self.recent.is_at(place, folded, type_at).then_some(place)
     }
 
-    /// Observes a key unlike those of late.
+    /// Observes a key unlike those remembered; one that is to be remembered has a place.
     fn observe_new(
         &mut self,
         name: &[u8],
-        recall: Option<(usize, &Folded)>,
+        short: Option<&Folded>,
+        place: Option<usize>,
         type_at: u16,
         one: Counts,
     ) {
         let Self { rule, memory_max, tree, folded, recent } = self;
-        let mut path = recall.and_then(|(place, folded)| recent.renew(place, folded, type_at));
+        let mut path = place.zip(short).and_then(|(at, name)| recent.renew(at, name, type_at));
         let (mut parent, mut level) = (ROOT, 0);
-        rule.cut(name, folded, |text, segment_at| {
+        let count = |text: &[u8], segment_at: usize| {
             let segment = text.get(segment_at..).unwrap_or_default();
             let Some(at) = tree.place_at_level(level, parent, type_at, segment) else {
                 return false;
@@ -177,7 +182,11 @@ impl Prefixes {
             }
             (parent, level) = (at, level + 1);
             true
-        });
+        };
+        match short {
+            Some(short) => short.cut(rule, count),
+            None => rule.cut(name, folded, count),
+        }
         if tree.memory() > *memory_max {
             tree.prune();
             recent.forget();

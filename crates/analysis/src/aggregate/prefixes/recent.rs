@@ -11,7 +11,7 @@ const LEN_MAX: usize = 48;
 const DEPTH_MAX: usize = 6;
 
 /// Names that are remembered, each in the place that its hash gives it.
-const PLACES: usize = 512;
+const PLACES: usize = 2048;
 
 /// What is left of the bytes of a name, and then of those behind it.
 static MASK: [[u8; LEN_MAX]; 2] = [[u8::MAX; LEN_MAX], [0; LEN_MAX]];
@@ -58,13 +58,43 @@ impl Folded {
         std::array::from_fn(|at| words.get(at).map_or(0, |word| u64::from_le_bytes(*word)))
     }
 
-    /// Place among the names that are remembered.
+    /// A hash of a name of this type: names of several types are often alike.
     #[inline]
-    pub(super) fn place(&self) -> usize {
-        let hash = self.words().iter().fold(u64::from(self.len), |hash, word| {
+    pub(super) fn hash(&self, type_at: u16) -> u64 {
+        let start = u64::from(type_at) << 8 | u64::from(self.len);
+        self.words().iter().fold(start, |hash, word| {
             (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        });
-        usize::try_from(hash >> 40).unwrap_or_default() % PLACES
+        })
+    }
+
+    /// Like [`Rule::cut`] of the name.
+    #[inline]
+    pub(super) fn cut(&self, rule: &Rule, mut each: impl FnMut(&[u8], usize) -> bool) {
+        let text = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        let found = rule.separators_in(&self.bytes);
+        // The segment's start, and the end of the separators seen last.
+        let (mut segment_at, mut free_at, mut is_whole) = (0, 0, true);
+        let (words, _) = found.as_chunks::<8>();
+        for (word_at, word) in (0..).step_by(8).zip(words) {
+            let mut left = u64::from_le_bytes(*word);
+            while left != 0 {
+                let at = word_at + usize::try_from(left.trailing_zeros() / 8).unwrap_or_default();
+                left &= left - 1;
+                // Behind the name are zeros, which may be separators as well.
+                let Some(prefix) = text.get(..at).filter(|_| at < text.len()) else { break };
+                is_whole = false;
+                if at > free_at {
+                    if !each(prefix, segment_at) {
+                        return;
+                    }
+                    segment_at = at;
+                }
+                free_at = at + 1;
+            }
+        }
+        if is_whole && !text.is_empty() {
+            each(text, 0);
+        }
     }
 }
 
@@ -97,37 +127,81 @@ impl Path {
 
 /// The prefixes of keys of late.
 #[derive(Debug, Clone)]
-pub(super) struct Recent(Vec<Path>);
+pub(super) struct Recent {
+    /// Hash of the name seen last at each place. Names are remembered when they come a second
+    /// time, so that those that come once cost no more than this.
+    seen: Vec<u64>,
+    paths: Vec<Path>,
+}
 
 impl Default for Recent {
     fn default() -> Self {
-        Self(vec![Path::default(); PLACES])
+        Self { seen: vec![0; PLACES], paths: vec![Path::default(); PLACES] }
     }
 }
 
 impl Recent {
+    /// Place of a name of this hash, and whether one was seen there last.
+    #[inline]
+    pub(super) fn place(&mut self, hash: u64) -> (usize, bool) {
+        let place = usize::try_from(hash >> 40).unwrap_or_default() % PLACES;
+        let seen = self.seen.get_mut(place);
+        (place, seen.is_some_and(|seen| std::mem::replace(seen, hash) == hash))
+    }
+
     /// Whether a name is remembered at this place with all of its prefixes.
     #[inline]
     pub(super) fn is_at(&self, place: usize, name: &Folded, type_at: u16) -> bool {
-        let path = self.0.get(place).filter(|path| path.depth <= DEPTH_MAX);
+        let path = self.paths.get(place).filter(|path| path.depth <= DEPTH_MAX);
         path.is_some_and(|path| path.name.is_like(name) && path.type_at == type_at)
     }
 
     /// The prefixes of the name that is remembered at this place.
     #[inline]
     pub(super) fn path_at(&self, place: usize) -> &[u32] {
-        self.0.get(place).and_then(|path| path.places.get(..path.depth)).unwrap_or_default()
+        self.paths.get(place).and_then(|path| path.places.get(..path.depth)).unwrap_or_default()
     }
 
     /// Takes a name in; its prefixes are to be pushed to the answer.
     pub(super) fn renew(&mut self, place: usize, name: &Folded, type_at: u16) -> Option<&mut Path> {
-        let path = self.0.get_mut(place)?;
+        let path = self.paths.get_mut(place)?;
         *path = Path { name: *name, type_at, ..Path::default() };
         Some(path)
     }
 
     /// Forgets all, as places in the tree have changed.
     pub(super) fn forget(&mut self) {
-        self.0.fill(Path::default());
+        self.paths.fill(Path::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offkey_testkit::Rng;
+
+    use super::*;
+
+    #[test]
+    fn short_names_are_cut_as_long_ones_are() {
+        let mut rng = Rng::new(1);
+        let sets: [&[u8]; 5] = [b":", b":;,_-", b"", b"\0:", b"abcdefghijk"];
+        for rule in sets.iter().flat_map(|set| [true, false].map(|fold| Rule::new(set, fold))) {
+            for _ in 0..2000 {
+                let len = rng.between(0, LEN_MAX);
+                let name: Vec<u8> = (0..len).map(|_| *rng.pick(b"::;_-a5\0k\xff")).collect();
+                let mut found = Vec::new();
+                let note = |text: &[u8], segment_at: usize| {
+                    found.push((text.to_vec(), segment_at));
+                    found.len() < 5
+                };
+                Folded::new(&name, &rule).unwrap().cut(&rule, note);
+                let mut expected = Vec::new();
+                rule.cut(&name, &mut Vec::new(), |text, segment_at| {
+                    expected.push((text.to_vec(), segment_at));
+                    expected.len() < 5
+                });
+                assert_eq!(found, expected, "{}", name.escape_ascii());
+            }
+        }
     }
 }

@@ -5,10 +5,15 @@ use crate::Options;
 /// Levels of one key that are counted.
 const LEVELS_MAX: u32 = 1024;
 
+/// Separators that are looked for at once.
+const FEW: usize = 8;
+
 /// How keys are cut into prefixes.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
     separates: [bool; 256],
+    /// The separators, some of them again and again; none if there are more, or none at all.
+    few: Option<[u8; FEW]>,
     fold_digits: bool,
 }
 
@@ -18,7 +23,11 @@ impl Rule {
         for (byte, separates) in (0..=u8::MAX).zip(&mut separates) {
             *separates = separators.contains(&byte);
         }
-        Self { separates, fold_digits }
+        let few = (1..=FEW).contains(&separators.len()).then(|| {
+            let mut again = separators.iter().cycle();
+            [(); FEW].map(|()| again.next().copied().unwrap_or_default())
+        });
+        Self { separates, few, fold_digits }
     }
 
     /// Whether keys that are folded alike are cut alike.
@@ -29,6 +38,22 @@ impl Rule {
     #[inline]
     fn separates(&self, byte: u8) -> bool {
         self.separates.get(usize::from(byte)).copied().unwrap_or_default()
+    }
+
+    /// Which of the bytes separate, as ones among zeros.
+    #[inline]
+    pub(super) fn separators_in<const N: usize>(&self, bytes: &[u8; N]) -> [u8; N] {
+        let Some(few) = &self.few else {
+            return bytes.map(|byte| u8::from(self.separates(byte)));
+        };
+        // Loops of one length over all bytes, which the compiler makes into a few instructions.
+        let mut found = [0; N];
+        for separator in few {
+            for (found, byte) in found.iter_mut().zip(bytes) {
+                *found |= u8::from(byte == separator);
+            }
+        }
+        found
     }
 
     /// Eight bytes of a key as they count.

@@ -162,7 +162,11 @@ impl Tree {
 
     #[inline]
     fn is(&self, node: &Node, parent: u32, type_at: u16, segment: &[u8]) -> bool {
-        (node.parent, node.type_at) == (parent, type_at) && self.segment(node) == segment
+        // Segments that are as long as each other mostly end in other bytes.
+        let own = self.segment(node);
+        (node.parent, node.type_at) == (parent, type_at)
+            && own.last() == segment.last()
+            && own == segment
     }
 
     /// Finds the node of a segment under `parent`, or makes one unless the table is frozen.
