@@ -171,6 +171,7 @@ impl<'a> Common<'a> {
 
 /// Length of encoding and data by their first byte, for the entries whose back length is of one
 /// byte and that name their length in the first; 0 for others.
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiled, where nothing else will do")]
 static COMMON_LENS: [u8; 256] = {
     let mut lens = [0; 256];
     let mut first: u8 = 0;
