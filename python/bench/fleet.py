@@ -1,14 +1,15 @@
 """What a fleet's report costs on one thread, and on Spark with one and with two workers.
 
-    cd python/bench && ../../target/python/bin/python fleet.py [FOLDER]
+    cd python/bench && ../../target/python/bin/python fleet.py FOLDER [WORKERS...]
 
 scripts/python makes the environment, the wheel and the generator that this needs. The files
-lie in FOLDER (a temporary one), and are read from the system's cache. Seconds of the processor
+are made in FOLDER, unless they are there, and are read from the system's cache. Seconds of the processor
 are those of all processes, the driver, master, workers, executors and their Python together; they
 depend less than seconds of the clock on what else the machine does.
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import sys
@@ -27,22 +28,30 @@ LARGE_FILES = 64
 SMALL_FILES = 2000
 
 
-def main(folder):
-    distinct = [workload(folder / f"{n}.rdb", "mixed", 100_000, n) for n in range(8)]
-    large = [distinct[n % len(distinct)] for n in range(LARGE_FILES)]
-    small = [workload(folder / "small.rdb", "mixed", 20)] * SMALL_FILES
+def main(folder, numbers):
+    made = [made_file(folder / f"{n}.rdb", 100_000, n) for n in range(8)]
+    large = [made[n % len(made)] for n in range(LARGE_FILES)]
+    small = [made_file(folder / "small.rdb", 20, 1)] * SMALL_FILES
     length = sum(path.stat().st_size for path in large)
     print(f"{LARGE_FILES} files of {length / 1e6:.0f} MB together, {SMALL_FILES} of 20 keys")
-    expected = tell("one thread", lambda files: offkey.analyze(files, threads=1), large, small, length)
-    for workers in (1, 2):
-        place = folder / f"cluster{workers}"
-        place.mkdir()
-        with Cluster(workers, place) as cluster, session(cluster.master) as spark:
+    alone = functools.partial(offkey.analyze, threads=1)
+    expected = tell("one thread", alone, large, small, length)
+    for workers in numbers:
+        with (
+            tempfile.TemporaryDirectory() as place,
+            Cluster(workers, pathlib.Path(place)) as cluster,
+            session(cluster.master) as spark,
+        ):
             report(spark, small[:50])  # Starts the executors and their Python.
+            cluster.wait_for_executors()
             found = tell(
                 f"{workers} workers", lambda files: report(spark, files), large, small, length
             )
         assert found == expected, "the same numbers"
+
+
+def made_file(path, count, seed):
+    return path if path.exists() else workload(path, "mixed", count, seed)
 
 
 def tell(name, call, large, small, length):
@@ -55,7 +64,8 @@ def tell(name, call, large, small, length):
     print(
         f"{name}: large {seconds[0]:.1f} s ({processor[0]:.1f} s of the processor), "
         f"{length / 1e6 / seconds[0]:.0f} MB/s; small {seconds[1]:.1f} s ({processor[1]:.1f} s of "
-        f"the processor), {1e3 * seconds[1] / len(small):.2f} ms each; load {os.getloadavg()[0]:.1f}",
+        f"the processor), {1e3 * seconds[1] / len(small):.2f} ms each; "
+        f"load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
     return reports
@@ -72,8 +82,4 @@ def processor_seconds():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(pathlib.Path(sys.argv[1]))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            main(pathlib.Path(folder))
+    main(pathlib.Path(sys.argv[1]), [int(number) for number in sys.argv[2:] or (1, 2)])

@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import re
+import urllib.request
 
 from offkey._native import objects
 
@@ -12,33 +13,56 @@ _ENDS = (".rdb", ".rdb.gz", ".rdb.zst", ".rdb.lz4", ".rdb.xz")
 
 def expand(paths, options=None):
     """The files of a path or of several: those that match a pattern, those below a folder or
-    below a key of a store that ends in ``/``. ``options`` say where the store is.
+    below a key of a store. ``options`` say where the store is.
 
     A path that stands for nothing stays as it is: reading it tells what is wrong with it.
     """
     found = []
     for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         path = os.fspath(path)
-        local = path[len("file://") :] if path.startswith("file://") else path
-        if local.startswith(("s3://", "obs://")):
-            found.extend(_objects(local, options or {}) or [local])
-        elif "://" in local or os.path.isfile(local):
-            found.append(local)
-        elif os.path.isdir(local):
-            found.extend(_below(local) or [local])
+        if path.startswith("file://"):
+            path = urllib.request.url2pathname(path[len("file://") :])
+        if path.startswith(("s3://", "obs://")):
+            found.extend(_objects(path, options or {}) or [path])
+        elif path.startswith(("http://", "https://")) or os.path.isfile(path):
+            found.append(path)
+        elif os.path.isdir(path):
+            found.extend(_below(path) or [path])
+        elif "://" in path:
+            scheme = path.partition("://")[0]
+            expected = "a path, s3://, obs://, http:// or https:// expected"
+            raise ValueError(f"{scheme}:// is not read; {expected}")
         else:
-            found.extend(sorted(glob.glob(local, recursive=True)) or [local])
+            found.extend(sorted(glob.glob(path, recursive=True)) or [path])
+    if not found:
+        raise ValueError("no path is given")
     return found
+
+
+def placed(options):
+    """The same options, with what the environment of this process says of where the store is.
+
+    Executors may have another environment; keys are left to it.
+    """
+    variables = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}
+    found = {name: os.environ.get(variable) for name, variable in variables.items()}
+    return {**{name: value for name, value in found.items() if value}, **options}
 
 
 def _objects(url, options):
     """Objects of a store that match a pattern or lie below a key."""
+    names = ("endpoint", "region", "path_style")
+    options = {name: options[name] for name in names if name in options}
     fixed = re.split(r"[*?]", url, maxsplit=1)[0]
-    if fixed == url and not url.endswith("/"):
-        return [url]
-    options = {name: options[name] for name in ("endpoint", "region", "path_style") if name in options}
     if fixed == url:
-        return objects(url, **options)
+        if url.endswith(_ENDS):
+            return [url]
+        if url.endswith("/"):
+            return objects(url, **options)
+        try:
+            return objects(f"{url}/", **options)
+        except OSError:
+            return [url]  # An object may be read where a list is refused.
     # A pattern's star ends at a slash, as it does for files.
     pattern = re.compile(_pattern(url))
     bucket = url.index("/", url.index("://") + 3) + 1
@@ -68,12 +92,10 @@ def _below(folder):
 def of_load(options):
     """The files that ``load`` was given, as Spark hands it on."""
     several = options.get("paths")
-    path = options.get("path")
-    if several:
-        return expand(json.loads(several), options)
-    if path:
-        return expand(path, options)
-    raise ValueError("name what to read: .load(path)")
+    path = json.loads(several) if several else options.get("path")
+    if not path:
+        raise ValueError("name what to read: .load(path)")
+    return expand(path, options)
 
 
 def numbered_tasks(file_count, parallelism):

@@ -1,38 +1,27 @@
-import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Optional, Protocol, TypedDict, Union
+from typing import Any, Optional, Union, final
 
 from typing_extensions import Unpack
 
 from offkey._errors import Error
+from offkey._types import Errors, HasArrowStream, Options, Paths
+
+__all__ = [
+    "Report",
+    "Stream",
+    "__version__",
+    "analyze",
+    "keys",
+    "merge",
+    "objects",
+    "reduce",
+    "report_from_json",
+    "summarise",
+]
 
 __version__: str
 
-Path = Union[str, os.PathLike[str]]
-Paths = Union[Path, Iterable[Path]]
-Errors = Literal["raise", "report"]
-
-class HasArrowStream(Protocol):
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
-
-class Options(TypedDict, total=False):
-    top: int
-    prefixes: int
-    separators: str
-    fold_digits: bool
-    checksum: bool
-    profile: Optional[str]
-    allocator: str
-    config: Mapping[str, Union[int, bool]]
-    size: Literal["bytes", "memory-usage", "serialized"]
-    force: bool
-    threads: int
-    memory_limit: int
-    now_ms: int
-    endpoint: str
-    region: str
-    path_style: bool
-
+@final
 class Report:
     @property
     def total_num(self) -> int: ...
@@ -48,6 +37,7 @@ class Report:
     ) -> str: ...
     def to_dict(self) -> dict[str, Any]: ...
 
+@final
 class Stream:
     @property
     def column_names(self) -> list[str]: ...
@@ -60,13 +50,14 @@ def analyze(paths: Paths, *, errors: Errors = "raise", **options: Unpack[Options
 def keys(
     paths: Paths,
     *,
-    columns: Optional[Iterable[str]] = None,
-    types: Optional[Iterable[str]] = None,
-    dbs: Optional[Iterable[int]] = None,
+    columns: Optional[Union[str, Iterable[str]]] = None,
+    types: Optional[Union[str, Iterable[str]]] = None,
+    dbs: Optional[Union[int, Iterable[int]]] = None,
     min_bytes: int = 0,
-    starts_with: Optional[bytes] = None,
+    starts_with: Optional[Union[bytes, str]] = None,
     prefix_depth: int = 1,
     errors: Errors = "raise",
+    retry: bool = False,
     **options: Unpack[Options],
 ) -> Stream: ...
 def summarise(
@@ -82,3 +73,4 @@ def merge(
     partials: Union[HasArrowStream, Iterable[HasArrowStream]], **options: Unpack[Options]
 ) -> Report: ...
 def reduce(partials: HasArrowStream, **options: Unpack[Options]) -> Stream: ...
+def report_from_json(json: str) -> Report: ...

@@ -7,17 +7,14 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 
 import offkey
 from offkey import _files
-from offkey.spark import KEYS_SCHEMA, SUMMARY_SCHEMA, UNKNOWN_PARALLELISM
-
-_NUMBERS = {"top", "prefixes", "threads", "memory_limit", "now_ms"}
-_SWITCHES = {"fold_digits", "checksum", "force", "path_style"}
-_TEXTS = {"separators", "profile", "allocator", "size", "endpoint", "region"}
+from offkey.spark import KEYS_SCHEMA, SUMMARY_SCHEMA, UNKNOWN_PARALLELISM, may_try_again
 
 
 class Source(DataSource):
     """``spark.read.format("offkey")``; docs/FLEET.md has its options and columns."""
 
     parallelism = UNKNOWN_PARALLELISM
+    attempts = 1
 
     @classmethod
     def name(cls):
@@ -27,17 +24,13 @@ class Source(DataSource):
         return SUMMARY_SCHEMA if _mode(self.options) == "summary" else KEYS_SCHEMA
 
     def reader(self, schema):
-        # Some engines hand over a schema of Arrow's instead of Spark's own.
-        return Reader(dict(self.options), list(schema.names), self.parallelism)
+        columns = _columns(schema, self.schema())
+        return Reader(dict(self.options), columns, self.parallelism, self.attempts)
 
 
-def for_parallelism(number):
-    """The source for so many tasks at a time, which Spark does not tell it."""
-
-    class Sized(Source):
-        parallelism = number
-
-    return Sized
+def source_of(parallelism, attempts):
+    """The source for so many tasks at a time, each tried so often, which Spark does not tell it."""
+    return type("Source", (Source,), {"parallelism": parallelism, "attempts": attempts})
 
 
 class Files(InputPartition):
@@ -52,20 +45,20 @@ class Files(InputPartition):
 class Reader(DataSourceReader):
     """Reads files into the columns that are asked for."""
 
-    def __init__(self, options, columns, parallelism):
+    def __init__(self, options, columns, parallelism, attempts):
         self.parallelism = parallelism
+        self.attempts = attempts
         self.mode = _mode(options)
-        self.columns = columns
-        self.keywords = _keywords(options)
-        self.files = _files.of_load({**options, **self.keywords})
+        self.keywords = _keywords(options, self.mode)
         self.keywords.setdefault("now_ms", int(time.time() * 1000))
-        self.prefix_depth = int(options.get("prefix_depth", "1"))
-        self.errors = options.get("errors", "raise")
-        # Spark would hand filters down to `pushFilters`, but 4.3 then keeps the reader for later
-        # queries of the same frame that have none.
-        self.types = _list(options.get("types"))
-        self.dbs = _list(options.get("dbs"), int)
-        self.min_bytes = int(options.get("min_bytes", "0"))
+        self.keywords = _files.placed(self.keywords)
+        if self.mode == "keys":
+            # Spark would hand filters down to `pushFilters`, but 4.3 then keeps the reader for
+            # later queries of the same frame that have none.
+            self.keywords["columns"] = columns
+        self.columns = columns
+        self.files = _files.of_load({**options, **self.keywords})
+        self._stream(Files(0, self.files[:1]))  # Nothing is read: wrong options are told here.
 
     def partitions(self):
         each = -(-len(self.files) // _files.numbered_tasks(len(self.files), self.parallelism))
@@ -73,22 +66,14 @@ class Reader(DataSourceReader):
         return [Files(start, self.files[start : start + each]) for start in starts]
 
     def read(self, partition):
+        for batch in pa.RecordBatchReader.from_stream(self._stream(partition)):
+            yield batch.select(self.columns)
+
+    def _stream(self, files):
         if self.mode == "summary":
-            stream = offkey.summarise(partition.paths, number=partition.number, **self.keywords)
-            for batch in pa.RecordBatchReader.from_stream(stream):
-                yield batch.select(self.columns)
-            return
-        stream = offkey.keys(
-            partition.paths,
-            columns=self.columns,
-            types=self.types,
-            dbs=self.dbs,
-            min_bytes=self.min_bytes,
-            prefix_depth=self.prefix_depth,
-            errors=self.errors,
-            **self.keywords,
-        )
-        yield from pa.RecordBatchReader.from_stream(stream)
+            retry = may_try_again(self.attempts)
+            return offkey.summarise(files.paths, number=files.number, retry=retry, **self.keywords)
+        return offkey.keys(files.paths, retry=True, **self.keywords)
 
 
 def _mode(options):
@@ -98,19 +83,86 @@ def _mode(options):
     return mode
 
 
-def _list(text, kind=str):
-    """Values with commas between; None for nothing."""
-    return None if text is None else [kind(value.strip()) for value in text.split(",")]
+def _columns(schema, own):
+    """Names of the columns that are asked for, each as one of ours."""
+    kinds = dict(column.split(" ") for column in own.split(", "))
+    for field in getattr(schema, "fields", ()):  # Some engines hand over a schema of Arrow's.
+        kind = kinds.get(field.name)
+        if kind is None:
+            raise ValueError(f"no column {field.name!r}; the columns are {', '.join(kinds)}")
+        if field.dataType.simpleString() != kind:
+            found = field.dataType.simpleString()
+            raise ValueError(
+                f"column {field.name} is {kind}, found {found} in the schema; "
+                f"select CAST({field.name} AS {found}) instead"
+            )
+    return list(schema.names)
 
 
-def _keywords(options):
+def _switch(text):
+    found = {"true": True, "false": False}.get(text.strip().lower())
+    if found is None:
+        raise ValueError("true or false expected")
+    return found
+
+
+def _whole(text):
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("a whole number expected") from None
+
+
+def _list(text):
+    """Values with commas between."""
+    return [value.strip() for value in text.split(",")]
+
+
+def _numbers(text):
+    return [_whole(value) for value in text.split(",")]
+
+
+def _settings(text):
+    """Settings of a server, such as ``hash-max-listpack-entries=64, cluster-enabled=true``."""
+    settings = {}
+    for setting in text.split(","):
+        name, found, value = setting.partition("=")
+        if not found:
+            raise ValueError("name=value expected")
+        is_switch = value.strip().lower() in ("true", "false")
+        settings[name.strip()] = _switch(value) if is_switch else _whole(value)
+    return settings
+
+
+_OPTIONS = {
+    **dict.fromkeys(("top", "prefixes", "threads", "memory_limit", "now_ms"), _whole),
+    **dict.fromkeys(("fold_digits", "checksum", "force", "path_style"), _switch),
+    **dict.fromkeys(("separators", "profile", "allocator", "size", "endpoint", "region"), str),
+    "config": _settings,
+}
+_OPTIONS_OF_KEYS = {
+    "types": _list,
+    "dbs": _numbers,
+    "min_bytes": _whole,
+    "starts_with": str,
+    "prefix_depth": _whole,
+    "errors": str,
+}
+
+
+def _keywords(options, mode):
     """Options of Spark, all of them text, as keyword arguments."""
+    known = {**_OPTIONS, **_OPTIONS_OF_KEYS} if mode == "keys" else _OPTIONS
     keywords = {}
-    for name, value in options.items():
-        if name in _NUMBERS:
-            keywords[name] = int(value)
-        elif name in _SWITCHES:
-            keywords[name] = {"true": True, "false": False}[value.lower()]
-        elif name in _TEXTS:
-            keywords[name] = value
+    for name, text in options.items():
+        name = name.lower()
+        if name in ("path", "paths", "mode"):
+            continue
+        if name not in known:
+            names = ", ".join(sorted(("mode", *known)))
+            raise ValueError(f"no option {name!r} for {mode}; the options are {names}")
+        try:
+            keywords[name] = known[name](text)
+        except ValueError as error:
+            raise ValueError(f"option {name}: {error}, found {text!r}") from None
     return keywords

@@ -3,13 +3,23 @@
     python -m offkey.fleet --master spark://host:7077 '/backups/*/*.rdb' -o report.json
 """
 
+from __future__ import annotations
+
 import argparse
+import contextlib
 import json
 import os
 import re
 import sys
+from typing import TYPE_CHECKING, Any
 
 import offkey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# The line of Python that ends a trace.
+_ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception|Interrupt)\b")
 
 EXIT_STATUS = """\
 Exit status:
@@ -19,15 +29,45 @@ Exit status:
   2  wrong usage, or the report could not be made or written"""
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; answers its exit status."""
-    parser = _parser()
-    args = parser.parse_args(arguments)
-    args.output = args.output or ["-"]
-    from pyspark.sql import SparkSession
+    args = _parser().parse_args(arguments)
+    outputs = args.output or ["-"]
+    try:
+        for output in outputs:
+            _writable(output)
+        report = _report(args)
+        instances = by_instance(report.to_dict(), args.by) if args.by else None
+        for output in outputs:
+            _write(output, _text(report, instances, _is_html(output, args.format)))
+    except _Failed as error:
+        print(f"offkey: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    if instances and all(instance["instance"] is None for instance in instances):
+        print("offkey: --by finds nothing in any file's name", file=sys.stderr)
+    for failure in report.failures:
+        print(f"offkey: {_shown(str(failure))}", file=sys.stderr)
+    return 0 if report.complete else 1
 
-    from offkey import spark as engine
 
+class _Failed(Exception):
+    """Why there is no report, in words that a terminal may show."""
+
+
+def _report(args):
+    try:
+        from pyspark.sql import SparkSession
+
+        from offkey import spark as engine
+    except ImportError as error:
+        raise _Failed(f"{error}: pip install 'offkey[spark]'") from None
+    options = _options(args)
+    try:
+        offkey.summarise("unread.rdb", **options)  # Nothing is read: wrong options are told here.
+    except (TypeError, ValueError) as error:
+        raise _Failed(_shown(str(error))) from None
     builder = SparkSession.builder.appName("offkey")
     if args.master:
         builder = builder.master(args.master)
@@ -36,33 +76,37 @@ def main(arguments=None):
     try:
         session = builder.getOrCreate()
     except Exception as error:
-        print(f"offkey: Spark does not start: {_shown(str(error))}", file=sys.stderr)
-        return 2
+        raise _Failed(f"Spark does not start: {_reason(error)}") from None
     try:
-        report = engine.report(session, args.paths, **_options(args))
+        return engine.report(session, args.paths, **options)
     except Exception as error:
-        print(f"offkey: {_shown(str(error))}", file=sys.stderr)
-        return 2
+        raise _Failed(_reason(error)) from None
     finally:
         session.stop()
-    instances = by_instance(report.to_dict(), args.by) if args.by else None
-    for output in args.output:
-        _write(output, _text(report, instances, _is_html(output, args.format)))
-    for failure in report.failures:
-        print(f"offkey: {_shown(str(failure))}", file=sys.stderr)
-    return 0 if report.complete else 1
 
 
-def by_instance(report, pattern):
+def _reason(error):
+    """What Spark says went wrong: of a trace of Python in a worker, the error that ends it."""
+    text = str(error).strip() or type(error).__name__
+    lines = [line.strip() for line in text.splitlines()]
+    if "Traceback (most recent call last):" in lines:
+        trace = lines.index("Traceback (most recent call last):")
+        told = [line for line in lines[trace + 1 :] if _ERROR.match(line)]
+        if told:
+            return _shown(told[0])
+    return _shown(lines[0])
+
+
+def by_instance(report: dict[str, Any], pattern: str) -> list[dict[str, Any]]:
     """Totals of the inputs whose names give the same instance: the group ``instance`` of the
     pattern, else its first group, else all that it matches. What does not match is under
     None. A group ``node`` tells the nodes of an instance apart."""
-    pattern = re.compile(pattern)
-    instances = {}
+    compiled = re.compile(pattern)
+    instances: dict[str | None, dict[str, Any]] = {}
     for file in report["inputs"]:
-        found = pattern.search(file["file"])
+        found = compiled.search(file["file"])
         names = found.groupdict() if found else {}
-        name = names.get("instance") or (found and found.group(1 if pattern.groups else 0))
+        name = names.get("instance") or (found and found.group(1 if compiled.groups else 0))
         instance = instances.setdefault(name, {"instance": name, **_nothing(), "nodes": {}})
         _add(instance, file)
         if names.get("node"):
@@ -102,11 +146,30 @@ def _write(output, text):
         sys.stdout.write(text)
         return
     partial = f"{output}.partial"
-    with open(partial, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, output)
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, output)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise _Failed(f"cannot write {_shown(output)}: {error.strerror}") from None
+
+
+def _writable(output):
+    """Finds out before hours of reading whether a report can be written."""
+    if output == "-":
+        return
+    if os.path.isdir(output):
+        raise _Failed(f"cannot write {_shown(output)}: it is a folder")
+    partial = f"{output}.partial"
+    try:
+        open(partial, "w").close()
+        os.unlink(partial)
+    except OSError as error:
+        raise _Failed(f"cannot write {_shown(output)}: {error.strerror}") from None
 
 
 def _shown(text):
@@ -126,7 +189,33 @@ def _options(args):
         options["path_style"] = True
     if args.force:
         options["force"] = True
-    return options
+    config = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
+    if args.cluster_enabled:
+        config["cluster_enabled"] = True
+    return {**options, "config": config} if config else options
+
+
+# Settings of the modelled server.
+_SETTINGS = (
+    "hash_max_listpack_entries",
+    "hash_max_listpack_value",
+    "set_max_intset_entries",
+    "set_max_listpack_entries",
+    "set_max_listpack_value",
+    "zset_max_listpack_entries",
+    "zset_max_listpack_value",
+    "list_max_listpack_size",
+    "list_compress_depth",
+)
+
+
+def _memory(text):
+    """A size such as 64M."""
+    found = re.fullmatch(r"(\d+)([KMG]?)", text.upper())
+    size = int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]] if found else 0
+    if size < 1 << 20:
+        raise argparse.ArgumentTypeError(f"a size of at least 1M expected, found {text!r}")
+    return size
 
 
 def _setting(text):
@@ -150,6 +239,7 @@ def _parser():
         description="Makes one report of the RDB files of a fleet, on Spark.",
         epilog=EXIT_STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="files, folders or patterns such as /b/*.rdb")
@@ -176,10 +266,15 @@ def _parser():
     add("--size", choices=["bytes", "memory-usage", "serialized"])
     add("--profile", metavar="VERSION")
     add("--allocator", metavar="NAME")
-    add("--memory-limit", type=int, metavar="BYTES", help="for the table of one file's prefixes")
+    add("--memory-limit", type=_memory, metavar="SIZE", help="for the table of one file's "
+        "prefixes [default: 12M]")  # fmt: skip
     add("--no-fold-digits", action="store_true")
     add("--no-checksum", action="store_true")
     add("--force", action="store_true")
+    server = parser.add_argument_group("the server that is modelled, its settings")
+    for name in _SETTINGS:
+        server.add_argument("--" + name.replace("_", "-"), type=int, metavar="N")
+    server.add_argument("--cluster-enabled", action="store_true")
     return parser
 
 

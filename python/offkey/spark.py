@@ -20,6 +20,7 @@ report, it is a row of its own.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from offkey._native import Paths
+    from offkey._types import Paths
 
 KEYS_SCHEMA = (
     "file string, db bigint, key binary, type string, encoding string, bytes bigint, "
@@ -54,12 +55,14 @@ def keys(
     spark: SparkSession, paths: Paths, *, columns: Iterable[str] | None = None, **options: Any
 ) -> DataFrame:
     """A row for every key: ``offkey.keys`` over many files."""
-    columns = list(columns or _KEYS_TYPES)
-    schema = ", ".join(f"{name} {_KEYS_TYPES[name]}" for name in columns)
+    columns = [columns] if isinstance(columns, str) else list(columns or _KEYS_TYPES)
+    options = {"columns": columns, "retry": True, **_settled(options)}
 
     def read(files, number):
-        return offkey.keys(files, columns=columns, **options)
+        return offkey.keys(files, **options)
 
+    read(["unread.rdb"], 0)  # Nothing is read: wrong options are told here.
+    schema = ", ".join(f"{name} {_KEYS_TYPES[name]}" for name in columns)
     return _scan(spark, _files.expand(paths, options), read, schema)
 
 
@@ -67,12 +70,13 @@ def summaries(
     spark: SparkSession, paths: Paths, *, per_file: bool = True, **options: Any
 ) -> DataFrame:
     """The parts of a report as rows: ``offkey.summarise`` over many files."""
-    options = {"now_ms": int(time.time() * 1000), **options}
-    retry = _retries(spark)
+    options = {"per_file": per_file, **_settled(options)}
+    attempts = _attempts(spark)
 
     def read(files, number):
-        return offkey.summarise(files, number=number, per_file=per_file, retry=retry, **options)
+        return offkey.summarise(files, number=number, retry=may_try_again(attempts), **options)
 
+    read(["unread.rdb"], 0)  # Nothing is read: wrong options are told here.
     return _scan(spark, _files.expand(paths, options), read, SUMMARY_SCHEMA)
 
 
@@ -112,9 +116,17 @@ def register(spark: SparkSession) -> None:
             f"Spark {spark.version} has no data sources in Python, which 4.0 brought: "
             "offkey.spark.keys and offkey.spark.summaries give the same tables"
         )
-    from offkey._source import for_parallelism
+    from offkey._source import source_of
 
-    spark.dataSource.register(for_parallelism(_parallelism(spark)))
+    spark.dataSource.register(source_of(_parallelism(spark), _attempts(spark)))
+
+
+def may_try_again(attempts: int) -> bool:
+    """Whether Spark tries the task again in which this is asked, should it fail."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return context is not None and context.attemptNumber() + 1 < attempts
 
 
 def _scan(spark, files, read, schema):
@@ -152,12 +164,19 @@ def _parallelism(spark):
     return found
 
 
-def _retries(spark):
-    """Whether Spark runs a task again that failed: not where it runs in one process."""
-    try:
-        return not spark.sparkContext.master.startswith("local[")
-    except Exception:
-        return True
+def _attempts(spark):
+    """How often Spark tries a task: where it runs in one process, once unless that says more."""
+    master = spark.conf.get("spark.master", "")
+    if re.fullmatch(r"local(\[[^,]*\])?", master):
+        return 1
+    if told := re.fullmatch(r"local\[.*,\s*(\d+)\s*\]", master):
+        return int(told[1])
+    return int(spark.conf.get("spark.task.maxFailures", "4"))
+
+
+def _settled(options):
+    """What would differ from executor to executor is settled here."""
+    return _files.placed({"now_ms": int(time.time() * 1000), **options})
 
 
 def _to_arrow(frame):

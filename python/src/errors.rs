@@ -9,6 +9,8 @@ use pyo3::types::{PyBytes, PyDict};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Failure {
     pub(crate) message: String,
+    /// Whether another attempt may fare better.
+    pub(crate) may_pass: bool,
     file: String,
     offset: Option<u64>,
     db: Option<u64>,
@@ -25,6 +27,7 @@ impl Failure {
             let key = stopped.and_then(|stopped| stopped.key.clone());
             return Some(Self {
                 message: error.clone(),
+                may_pass: input.error_may_pass,
                 file,
                 offset: stopped.map(|stopped| stopped.offset),
                 db: key.as_ref().map(|(db, _)| *db),
@@ -36,7 +39,14 @@ impl Failure {
         }
         let Some(first) = damaged.iter().find(|damaged| damaged.file == input.file) else {
             let message = format!("{file}: {} damaged keys", input.damaged_num);
-            return Some(Self { message, file, offset: None, db: None, key: None });
+            return Some(Self {
+                message,
+                may_pass: false,
+                file,
+                offset: None,
+                db: None,
+                key: None,
+            });
         };
         let DamagedKey { db, key, r#type, offset, reason, .. } = first;
         let more = match input.damaged_num {
@@ -47,7 +57,8 @@ impl Failure {
             "{file}: corrupt value at byte {offset}: db {db}, key {key:?}, {type}: {reason}{more}"
         );
         let key = Some(key.clone().into_bytes());
-        Some(Self { message, file, offset: Some(*offset), db: Some(*db), key })
+        let (offset, db) = (Some(*offset), Some(*db));
+        Some(Self { message, may_pass: false, file, offset, db, key })
     }
 
     /// The same as an `offkey.Error`.

@@ -40,6 +40,7 @@ struct Keys {
     filter: Filter,
     prefix_depth: usize,
     raises: bool,
+    retry: bool,
 }
 
 /// Reads every key of files: a ``Stream`` of one row a key, in the order of the file.
@@ -48,11 +49,12 @@ struct Keys {
 /// serialized_bytes, num_of_elem, expire_at_ms, idle_seconds, freq, slot and prefix (that of
 /// ``prefix_depth`` levels, or of all if the key has fewer). ``types``, ``dbs``, ``min_bytes``
 /// and ``starts_with`` choose keys. A file that cannot be read to its end or is damaged ends the
-/// stream with an error after its last good key, unless ``errors="report"``; ``Stream.error``
-/// then tells it.
+/// stream with an error after the last good key of all files, unless ``errors="report"``;
+/// ``Stream.error`` then tells it. With ``retry`` what may pass, such as a lost connection, ends
+/// the stream with an error at once, whatever ``errors`` says.
 #[pyfunction]
 #[pyo3(signature = (paths, *, columns = None, types = None, dbs = None, min_bytes = 0,
-    starts_with = None, prefix_depth = 1, errors = "raise", **keywords))]
+    starts_with = None, prefix_depth = 1, errors = "raise", retry = false, **keywords))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
 pub(crate) fn keys(
     py: Python<'_>,
@@ -61,31 +63,71 @@ pub(crate) fn keys(
     types: Option<&Bound<'_, PyAny>>,
     dbs: Option<&Bound<'_, PyAny>>,
     min_bytes: u64,
-    starts_with: Option<Vec<u8>>,
+    starts_with: Option<&Bound<'_, PyAny>>,
     prefix_depth: usize,
     errors: &str,
+    retry: bool,
     keywords: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Stream> {
     let columns = match columns {
-        Some(names) => {
-            let name = |name: PyResult<Bound<'_, PyAny>>| column_named(&name?.extract::<String>()?);
-            names.try_iter()?.map(name).collect::<PyResult<_>>()?
-        }
+        Some(names) => one_or_several("columns", names)?
+            .iter()
+            .map(|name: &String| column_named(name))
+            .collect::<PyResult<_>>()?,
         None => Column::ALL.iter().map(|(column, ..)| *column).collect(),
     };
-    let types: Option<PyResult<HashSet<String>>> =
-        types.map(|types| types.try_iter()?.map(|name| name?.extract::<String>()).collect());
-    let dbs: Option<PyResult<HashSet<u64>>> =
-        dbs.map(|dbs| dbs.try_iter()?.map(|db| db?.extract::<u64>()).collect());
-    let starts_with = starts_with.unwrap_or_default();
+    let filter = Filter {
+        types: types.map(types_named).transpose()?,
+        dbs: match dbs {
+            Some(dbs) => Some(one_or_several("dbs", dbs)?.into_iter().collect()),
+            None => None,
+        },
+        min_bytes,
+        starts_with: starts_with.map(name_of_key).transpose()?.unwrap_or_default(),
+    };
     Ok(Stream::new(Keys {
         inputs: paths::inputs(py, paths, keywords)?,
         options: options::from_keywords(keywords)?,
         columns,
-        filter: Filter { types: types.transpose()?, dbs: dbs.transpose()?, min_bytes, starts_with },
+        filter,
         prefix_depth,
         raises: report::raises(errors)?,
+        retry,
     }))
+}
+
+/// A value or the values of any iterable. Text is one value, not its letters.
+fn one_or_several<'py, T>(argument: &str, given: &Bound<'py, PyAny>) -> PyResult<Vec<T>>
+where
+    T: for<'a> FromPyObject<'a, 'py>,
+{
+    let named = |error: PyErr| options::named(given.py(), argument, error);
+    if let Ok(one) = given.extract::<T>() {
+        return Ok(vec![one]);
+    }
+    let each = |value: PyResult<Bound<'py, PyAny>>| value?.extract().map_err(Into::into);
+    given.try_iter().map_err(named)?.map(each).collect::<PyResult<_>>().map_err(named)
+}
+
+/// The types of keys that are wanted. A name that no type has would only lose rows.
+fn types_named(given: &Bound<'_, PyAny>) -> PyResult<HashSet<String>> {
+    let names: Vec<String> = one_or_several("types", given)?;
+    let is_one = |name: &str| [None, Some(0)].iter().any(|v| ObjectType::named(name, *v).is_some());
+    match names.iter().find(|name| !is_one(name)) {
+        Some(name) => Err(PyValueError::new_err(format!(
+            "a type is string, list, set, zset, hash, stream, array or the nine characters of a \
+             module's type; found {name:?}"
+        ))),
+        None => Ok(names.into_iter().collect()),
+    }
+}
+
+/// The beginning of a key's name, in bytes or as text.
+fn name_of_key(given: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    match given.extract::<String>() {
+        Ok(text) => Ok(text.into_bytes()),
+        Err(_) => given.extract().map_err(|e: PyErr| options::named(given.py(), "starts_with", e)),
+    }
 }
 
 impl Batches for Keys {
@@ -111,6 +153,9 @@ impl Batches for Keys {
                 return Ok(None);
             }
             for KeysEnd { input, damaged } in &ends {
+                if self.retry && input.error_may_pass {
+                    return Ok(Failure::of(input, damaged));
+                }
                 first_failure = first_failure.or_else(|| Failure::of(input, damaged));
             }
         }
@@ -119,8 +164,8 @@ impl Batches for Keys {
         Ok(first_failure)
     }
 
-    fn raises(&self) -> bool {
-        self.raises
+    fn raises(&self, failure: &Failure) -> bool {
+        self.raises || self.retry && failure.may_pass
     }
 }
 

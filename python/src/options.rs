@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use offkey_analysis::memory::Config;
 use offkey_analysis::{Options, SizeKind};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -17,29 +17,43 @@ pub(crate) fn from_keywords(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Op
         if value.is_none() {
             continue;
         }
-        match name.extract::<String>()?.as_str() {
-            "top" => options.top = value.extract()?,
-            "prefixes" => options.prefixes = value.extract()?,
-            "separators" => options.separators = separators(value.extract()?)?,
-            "fold_digits" => options.fold_digits = value.extract()?,
-            "checksum" => options.checksum = value.extract()?,
-            "profile" => options.profile = Some(parsed(&value.extract::<String>()?)?),
-            "allocator" => options.allocator = parsed(&value.extract::<String>()?)?,
-            "size" => options.size = size(&value.extract::<String>()?)?,
-            "force" => options.force = value.extract()?,
-            "threads" => options.threads = Some(value.extract()?),
-            "memory_limit" => options.prefix_memory = memory(value.extract()?)?,
-            "now_ms" => options.now_ms = value.extract()?,
-            "config" => options.config = config(&value.cast_into::<PyDict>()?)?,
-            name if paths::is_keyword(name) => {}
-            name => {
-                return Err(PyTypeError::new_err(format!(
-                    "an unexpected keyword argument {name:?}"
-                )));
-            }
-        }
+        let name = name.extract::<String>()?;
+        set(&mut options, &name, &value).map_err(|error| named(value.py(), &name, error))?;
     }
     Ok(options)
+}
+
+fn set(options: &mut Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    match name {
+        "top" => options.top = value.extract()?,
+        "prefixes" => options.prefixes = value.extract()?,
+        "separators" => options.separators = separators(value.extract()?)?,
+        "fold_digits" => options.fold_digits = value.extract()?,
+        "checksum" => options.checksum = value.extract()?,
+        "profile" => options.profile = Some(parsed(&value.extract::<String>()?)?),
+        "allocator" => options.allocator = parsed(&value.extract::<String>()?)?,
+        "size" => options.size = size(&value.extract::<String>()?)?,
+        "force" => options.force = value.extract()?,
+        "threads" => options.threads = Some(value.extract()?),
+        "memory_limit" => options.prefix_memory = memory(value.extract()?)?,
+        "now_ms" => options.now_ms = value.extract()?,
+        "config" => options.config = config(value.cast()?)?,
+        name if paths::is_keyword(name) => {}
+        _ => return Err(PyTypeError::new_err("an unexpected keyword argument")),
+    }
+    Ok(())
+}
+
+/// The same error, of a value that does not fit, with the name of its argument.
+pub(crate) fn named(py: Python<'_>, argument: &str, error: PyErr) -> PyErr {
+    let text = format!("{argument}: {}", error.value(py));
+    if error.is_instance_of::<PyTypeError>(py) {
+        PyTypeError::new_err(text)
+    } else if error.is_instance_of::<PyOverflowError>(py) {
+        PyValueError::new_err(text)
+    } else {
+        error
+    }
 }
 
 fn now_ms() -> i64 {

@@ -187,7 +187,7 @@ impl Batches for Summaries {
         Ok(None)
     }
 
-    fn raises(&self) -> bool {
+    fn raises(&self, _: &Failure) -> bool {
         true
     }
 }
@@ -205,7 +205,7 @@ impl Batches for Ready {
         Ok(None)
     }
 
-    fn raises(&self) -> bool {
+    fn raises(&self, _: &Failure) -> bool {
         false
     }
 }

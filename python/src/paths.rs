@@ -23,6 +23,9 @@ pub(crate) fn inputs(
         Ok(path) => vec![path],
         Err(_) => paths.try_iter()?.map(|path| path?.extract()).collect::<PyResult<_>>()?,
     };
+    if paths.is_empty() {
+        return Err(PyValueError::new_err("no path is given"));
+    }
     let inputs = py.detach(|| paths.iter().map(|path| of(path, &places)).collect::<Vec<_>>());
     Ok(inputs.into_iter().collect::<PyResult<Vec<_>>>()?.into_iter().flatten().collect())
 }
@@ -68,8 +71,20 @@ fn of(path: &Path, places: &Places) -> PyResult<Vec<Input>> {
         None if path.as_os_str() == "-" => {
             Err(PyValueError::new_err("standard input is not read; name a file"))
         }
-        None => Ok(vec![Input::Path(path.to_path_buf())]),
+        None => match path.to_str().and_then(|text| text.split_once("://")) {
+            Some((scheme, _)) if is_foreign(scheme) && !path.exists() => {
+                Err(PyValueError::new_err(format!(
+                    "{scheme}:// is not read; a path, s3://, obs://, http:// or https:// expected"
+                )))
+            }
+            _ => Ok(vec![Input::Path(path.to_path_buf())]),
+        },
     }
+}
+
+/// Whether this is a URL's scheme, not the beginning of a file's name.
+fn is_foreign(scheme: &str) -> bool {
+    !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 fn failed(error: Error) -> PyErr {

@@ -25,7 +25,7 @@ pub(crate) trait Batches: Send + Sync {
     fn read(&self, send: &mut Send_<'_>) -> Result<Option<Failure>, ArrowError>;
 
     /// Whether what is wrong with a file ends the stream with an error.
-    fn raises(&self) -> bool;
+    fn raises(&self, failure: &Failure) -> bool;
 }
 
 /// Rows of files as an Arrow stream, for whatever reads ``__arrow_c_stream__``:
@@ -118,8 +118,9 @@ impl Reading {
                 Ok(None) => Message::End,
                 Ok(Some(failure)) => {
                     let message = failure.message.clone();
+                    let raises = batches.raises(&failure);
                     *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
-                    match batches.raises() {
+                    match raises {
                         true => Message::Failed(ArrowError::from_external_error(message.into())),
                         false => Message::End,
                     }

@@ -1,6 +1,7 @@
 """Files of an object store and of a web server that makes faults."""
 
 import http.server
+import json
 import os
 import ssl
 import subprocess
@@ -16,7 +17,8 @@ import trustme
 from conftest import KEYS_OF_STORE, analyze, workload
 
 import offkey
-from offkey.spark import report
+from offkey._files import expand
+from offkey.spark import keys, report
 
 
 class Faulty(http.server.BaseHTTPRequestHandler):
@@ -158,15 +160,21 @@ def test_obs_and_plain_urls_are_read_through_faults(store):
         offkey.analyze(f"{endpoint}/backups/day/none.rdb")
 
 
+def behind_tls(handler, authority):
+    """A server on loopback with a certificate of an authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
 def test_stores_behind_tls(store, tmp_path, monkeypatch):
     """SSL_CERT_FILE names the authority of a store that has one of its own."""
     files, _ = store
     authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Faulty)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = behind_tls(Faulty, authority)
     endpoint = f"https://127.0.0.1:{server.server_port}"
     place = {"endpoint": endpoint, "path_style": True}
     urls = [f"{endpoint}/backups/day/node{number:02}.rdb" for number in range(len(files))]
@@ -186,9 +194,104 @@ def test_stores_behind_tls(store, tmp_path, monkeypatch):
         server.shutdown()
 
 
-def test_a_fleet_in_an_object_store(store, spark):
+@pytest.mark.parametrize("scheme", ["s3", "obs", "http"])
+def test_a_fleet_in_an_object_store(store, spark, scheme):
     files, endpoint = store
     before = Faulty.faults
-    found = report(spark, "s3://backups/day/node*.rdb", endpoint=endpoint, path_style=True)
-    assert without_names(found.to_dict()) == without_names(analyze(files))
+    place = {"endpoint": endpoint, "path_style": True}
+    expected = analyze(files)
+    if scheme == "http":
+        place = {}
+        paths = [f"{endpoint}/backups/day/node{number:02}.rdb" for number in range(len(files))]
+    else:
+        paths = f"{scheme}://backups/day/node*.rdb"
+    found = report(spark, paths, **place).to_dict()
+    assert found["inputs"][0]["file"].startswith(f"{scheme}://")
+    assert without_names(found) == without_names(expected)
+    mapped = keys(spark, paths, columns=["bytes"], **place).groupBy().sum("bytes").first()[0]
+    assert mapped == expected["total_bytes"]
     assert Faulty.faults > before
+
+
+@pytest.mark.parametrize("scheme", ["s3", "obs", "http"])
+def test_the_data_source_reads_an_object_store(store, source, scheme):
+    files, endpoint = store
+    before = Faulty.faults
+    loading = source.read.format("offkey")
+    if scheme == "http":
+        paths = [f"{endpoint}/backups/day/node{number:02}.rdb" for number in range(len(files))]
+    else:
+        loading = loading.option("endpoint", endpoint).option("path_style", True)
+        paths = f"{scheme}://backups/day/"
+    rows = loading.load(paths).selectExpr("count(*)", "sum(bytes)").first()
+    expected = analyze(files)
+    assert tuple(rows) == (expected["total_num"], expected["total_bytes"])
+    summed = loading.option("mode", "summary").load(paths).toArrow()
+    assert without_names(offkey.merge(summed).to_dict()) == without_names(expected)
+    assert Faulty.faults > before
+
+
+def test_what_a_path_to_a_store_stands_for(store):
+    files, endpoint = store
+    place = {"endpoint": endpoint, "path_style": True, "top": 3}
+    all_of_them = [f"s3://backups/day/node{number:02}.rdb" for number in range(len(files))]
+    for key in ("day/", "day", "d*/*.rdb", "d**"):
+        path = f"s3://backups/{key}"
+        assert expand(path, place) == all_of_them, path
+    for key in ("none", "day/none*.rdb", "day/readme.txt", "day/node0[0-9].rdb"):
+        path = f"s3://backups/{key}"
+        assert expand(path, place) == [path], "what stands for nothing is told when it is read"
+    with pytest.raises(ValueError, match="a pattern needs the beginning of a key"):
+        expand("s3://backups/*.rdb", place)
+    with pytest.raises(ValueError, match="not of the form s3://bucket/key"):
+        expand("s3://backups", place)
+    with pytest.raises(ValueError, match="s3a:// is not read"):
+        expand("s3a://backups/day/*.rdb", place)
+
+
+class Outage(Faulty):
+    """Hands requests to the store, except for two objects: one is out of reach for as long as
+    one reading tries, the other for good."""
+
+    left = 6
+
+    def do_GET(self):
+        cls = type(self)
+        if "node03" in self.path and cls.left > 0:
+            cls.left -= 1
+            self.send_error(503)
+        elif "node05" in self.path:
+            self.send_error(503)
+        else:
+            super().do_GET()
+
+    do_HEAD = do_GET
+
+
+def test_an_outage_is_a_failed_task_and_at_last_a_failed_file(store, tmp_path):
+    """By TLS and the command line, on a Spark that tries each task twice."""
+    files, _ = store
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    server = behind_tls(Outage, authority)
+    output = tmp_path / "report.json"
+    command = [sys.executable, "-m", "offkey.fleet", "--master", "local[2,2]"]
+    command += ["--endpoint", f"https://127.0.0.1:{server.server_port}", "--path-style"]
+    command += ["-o", str(output), "s3://backups/day"]
+    environment = {**os.environ, "SSL_CERT_FILE": str(tmp_path / "authority.pem")}
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=240, check=False
+        )
+    finally:
+        server.shutdown()
+    assert done.returncode == 1, done.stderr
+    assert Outage.left == 0
+    found = json.loads(output.read_text())
+    assert not found["complete"]
+    assert [each["num"] for each in found["inputs"] if "error" in each] == [0]
+    assert "node05.rdb: cannot open: s3://backups/day/node05.rdb: HTTP 503" in done.stderr
+    expected = analyze([path for number, path in enumerate(files) if number != 5])
+    for name in ("total_num", "total_bytes", "type_num", "largest_key_prefixes"):
+        assert found[name] == expected[name], name
+    assert "canary-secret" not in done.stderr + output.read_text()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from cluster import executors, in_background, spilled, stage_with_tasks
 from conftest import analyze, workload
 
 import offkey
+from offkey.fleet import _reason as reason_of
+from offkey.fleet import main as fleet_command
 from offkey.spark import keys, merge, report, summaries
 
 
@@ -66,7 +69,9 @@ def test_distinct_keys_beyond_an_executors_memory_spill_and_are_exact(spark, eve
 
 def test_command_line(fleet, tmp_path):
     output = tmp_path / "report.json"
-    some = [str(path) for path in fleet[-60:]]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    some = [*(str(path) for path in fleet[-60:]), str(empty), str(tmp_path / "*.rdb")]
     page = tmp_path / "report.html"
     command = [sys.executable, "-m", "offkey.fleet", "--master", "local[2]", "-o", str(output)]
     command += ["-o", str(page)]
@@ -88,5 +93,39 @@ def test_command_line(fleet, tmp_path):
     assert one["bytes"] == sum(each["bytes"] for each in own)
     assert len(one["nodes"]) == len(own)
 
-    done = subprocess.run([*command, "--master", "nowhere"], capture_output=True, check=False)
+    done = subprocess.run([*command, "--master=nowhere", *some], capture_output=True, text=True,
+        check=False)  # fmt: skip
     assert done.returncode == 2
+    told = [line for line in done.stderr.splitlines() if line.startswith("offkey: ")]
+    assert len(told) == 1 and told[0].startswith("offkey: Spark does not start: "), done.stderr
+
+
+def test_command_line_is_refused_before_spark_starts(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    for arguments, told in (
+        (["-o", str(tmp_path / "none" / "a.json"), "a.rdb"], "cannot write .*: No such file"),
+        (["-o", str(tmp_path / "file" / "a.json"), "a.rdb"], "cannot write .*: Not a directory"),
+        (["-o", str(tmp_path), "a.rdb"], "cannot write .*: it is a folder"),
+        (["--profile=redis-x", "a.rdb"], "offkey: unknown profile"),
+        (["--prefixes=-1", "a.rdb"], "offkey: prefixes: can't convert negative"),
+    ):
+        assert fleet_command(arguments) == 2
+        assert re.search(told, capsys.readouterr().err), arguments
+    for arguments in (["--tpo=3", "a.rdb"], ["--memory-limit=1", "a.rdb"], ["--by=(", "a.rdb"],
+                      ["--conf=x", "a.rdb"], ["--top=x", "a.rdb"], []):  # fmt: skip
+        with pytest.raises(SystemExit, match="2"):
+            fleet_command(arguments)
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    assert fleet_command(["-o", str(tmp_path / "a.json"), "a.rdb"]) == 2
+    assert "pip install 'offkey[spark]'" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "nothing is left behind"
+
+
+def test_of_a_trace_the_error_is_told():
+    trace = (
+        "Job aborted:\nTraceback (most recent call last):\n  File x, line 1\n"
+        "OSError: \x1b[31m no\n at a.b.c(D.scala:1)"
+    )
+    assert reason_of(Exception(trace)) == "OSError: \\x1b[31m no"
+    assert reason_of(Exception("[CODE] first line\nmore")) == "[CODE] first line"
+    assert reason_of(KeyError()) == "KeyError"

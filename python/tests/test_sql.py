@@ -2,12 +2,13 @@
 
 import types
 
+import pyarrow
 import pytest
 from conftest import analyze
 
 import offkey
 from offkey.fleet import by_instance
-from offkey.spark import keys, register
+from offkey.spark import keys, register, report
 
 INSTANCE = r"(instance\d+)/"
 
@@ -121,6 +122,75 @@ def test_summaries_are_read_by_the_data_source(source, fleet):
     }
     assert by_file == {each["file"]: each["num"] for each in expected["inputs"]}
     assert offkey.merge(rows, top=7).to_dict() == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "schema", "told"),
+    [
+        ({"typs": "set"}, None, "no option 'typs' for keys; the options are allocator, .*, types"),
+        ({"types": "set, hsah"}, None, 'a type is string, .*; found "hsah"'),
+        ({"mode": "summary", "types": "set"}, None, "no option 'types' for summary"),
+        ({"mode": "sums"}, None, "mode is \"keys\" or \"summary\", found 'sums'"),
+        ({"fold_digits": "no"}, None, "option fold_digits: true or false expected, found 'no'"),
+        ({"min_bytes": "1k"}, None, "option min_bytes: a whole number expected, found '1k'"),
+        ({"dbs": "0, x"}, None, "option dbs: a whole number expected, found '0, x'"),
+        ({"errors": "ignore"}, None, 'errors is "raise" or "report"'),
+        ({"profile": "redis-x"}, None, "unknown profile"),
+        ({"config": "hash-max=2"}, None, 'a setting that is not known: "hash_max"'),
+        ({}, "key binary, ttl bigint", "no column 'ttl'; the columns are file, db, key"),
+        ({}, "key string", r"column key is binary, .*; select CAST\(key AS string\) instead"),
+    ],
+)
+def test_wrong_use_of_the_data_source_is_told_before_anything_is_read(
+    source, real_files, options, schema, told
+):
+    reader = source.read.format("offkey").options(**options)
+    reader = reader.schema(schema) if schema else reader
+    with pytest.raises(Exception, match=told):
+        reader.load(str(real_files[0])).count()
+
+
+def test_options_are_those_of_the_keyword_arguments(source, mixed):
+    options = {"size": "serialized", "fold_digits": False, "starts_with": "s",
+               "config": "hash-max-listpack-entries=2, cluster-enabled=true"}  # fmt: skip
+    loaded = source.read.format("offkey").options(**options).load(str(mixed)).toArrow()
+    config = {"hash-max-listpack-entries": 2, "cluster-enabled": True}
+    own = offkey.keys(mixed, **{**options, "config": config})
+    assert loaded.num_rows > 0 and loaded.equals(pyarrow.table(own).cast(loaded.schema))
+
+
+def test_paths_that_stand_for_nothing_are_told(source, tmp_path):
+    (tmp_path / "notes.txt").write_text("no file of ours")
+    for path, told in (
+        (tmp_path, "the folder holds no .rdb file"),
+        (tmp_path / "*.rdb", "cannot open: No such file"),
+        (tmp_path / "notes.txt", "an RDB file begins with REDIS or VALKEY"),
+    ):
+        with pytest.raises(Exception, match=told):
+            source.read.format("offkey").load(str(path)).count()
+        with pytest.raises(Exception, match=told):
+            keys(source, path).count()
+    with pytest.raises(Exception, match="hdfs:// is not read"):
+        source.read.format("offkey").load("hdfs://node/*.rdb").count()
+    for paths in ([], ""):
+        with pytest.raises(Exception, match="name what to read|no path is given"):
+            source.read.format("offkey").load(paths).count()
+
+
+def test_wrong_use_of_functions_is_told_at_once(spark, mixed):
+    for wrong, told in (
+        ({"columns": ["ttl"]}, "a column is one of file, db"),
+        ({"types": ["hsah"]}, 'found "hsah"'),
+        ({"topp": 3}, "topp: an unexpected keyword argument"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=told):
+            keys(spark, mixed, **wrong)
+    for wrong in ({"topp": 3}, {"profile": "redis-x"}):
+        with pytest.raises((TypeError, ValueError)):
+            report(spark, mixed, **wrong)
+    for paths in ([], "hdfs://node/*.rdb"):
+        with pytest.raises(ValueError):
+            report(spark, paths)
 
 
 def test_a_damaged_file_ends_a_query_of_keys(source, fleet, fleet_report):

@@ -5,8 +5,9 @@ import json
 import os
 import pathlib
 import pickle
-import threading
-import time
+import socket
+import subprocess
+import sys
 
 import duckdb
 import pandas
@@ -104,6 +105,44 @@ def test_keys_are_chosen(mixed):
         offkey.keys(mixed, columns=["ttl"])
 
 
+def test_one_of_a_kind_needs_no_list(mixed):
+    everything = pyarrow.table(offkey.keys(mixed)).to_pylist()
+    letter = next(row["key"] for row in everything if row["type"] == "hash").decode()[0]
+    found = offkey.keys(mixed, types="hash", dbs=0, starts_with=letter, columns="key")
+    wanted = [
+        {"key": row["key"]}
+        for row in everything
+        if row["type"] == "hash" and row["key"].startswith(letter.encode())
+    ]
+    assert wanted and pyarrow.table(found).to_pylist() == wanted
+    # A name that no type has would only lose rows.
+    with pytest.raises(ValueError, match='a type is string, .*; found "hsah"'):
+        offkey.keys(mixed, types=["set", "hsah"])
+    assert pyarrow.table(offkey.keys(mixed, types=["ReJSON-RL"])).num_rows == 0
+    with pytest.raises(TypeError, match="starts_with: "):
+        offkey.keys(mixed, starts_with=17)
+    with pytest.raises(TypeError, match="dbs: 'str' object"):
+        offkey.keys(mixed, dbs=["0"])
+
+
+def test_what_may_pass_ends_a_stream_with_retry():
+    """A query must not lack a file in silence, since its store did not answer."""
+    with socket.socket() as nobody:  # Bound, but it does not listen.
+        nobody.bind(("127.0.0.1", 0))
+        lost = f"http://127.0.0.1:{nobody.getsockname()[1]}/a.rdb"
+        told = offkey.keys(lost, errors="report")
+        assert pyarrow.table(told).num_rows == 0
+        assert lost in str(told.error)
+        for stream in (
+            offkey.keys(lost, errors="report", retry=True),
+            offkey.summarise(lost, retry=True),
+        ):
+            with pytest.raises(Exception, match="Connection refused"):
+                pyarrow.table(stream)
+    missing = offkey.keys("missing.rdb", errors="report", retry=True)
+    assert pyarrow.table(missing).num_rows == 0, "what does not pass is no such fault"
+
+
 def test_prefixes_add_up_to_the_report(mixed):
     table = polars.DataFrame(offkey.keys(mixed, columns=["type", "prefix", "bytes"]))
     sums = {
@@ -191,8 +230,17 @@ def test_wrong_use_is_told(mixed):
     with pytest.raises(offkey.Error, match="missing.rdb: cannot open") as raised:
         offkey.analyze("missing.rdb")
     assert raised.value.offset is None
-    with pytest.raises(TypeError, match="unexpected keyword argument \"topp\""):
+    with pytest.raises(TypeError, match="topp: an unexpected keyword argument"):
         offkey.analyze(mixed, topp=3)
+    with pytest.raises(TypeError, match="top: 'str' object"):
+        offkey.analyze(mixed, top="3")
+    with pytest.raises(ValueError, match="prefixes: can't convert negative"):
+        offkey.summarise(mixed, prefixes=-1)
+    with pytest.raises(ValueError, match="no path is given"):
+        offkey.analyze([])
+    for url in ("hdfs://node/a.rdb", "s3a://bucket/a.rdb", "redis://node:6379"):
+        with pytest.raises(ValueError, match=f"{url.split(':')[0]}:// is not read"):
+            offkey.analyze(url)
     with pytest.raises(ValueError, match="errors is"):
         offkey.analyze(mixed, errors="ignore")
     with pytest.raises(ValueError, match="size is"):
@@ -240,15 +288,32 @@ def test_merge_refuses_what_does_not_fit(tmp_path):
     assert offkey.merge(partials).total_num == 30_000
 
 
-def test_threads_run_while_a_file_is_read(tmp_path):
-    path = workload(tmp_path / "small.rdb", "small", 4_000_000)
-    reading = threading.Thread(target=offkey.analyze, args=(path,))
-    ticks = 0
-    reading.start()
-    while reading.is_alive():
-        ticks += 1
-        time.sleep(0.001)
-    assert ticks > 10
+# Reads from a server that is a thread of the same interpreter: with the lock held while a file
+# is read, no byte would come.
+READ_FROM_A_THREAD = """
+import functools, http.server, sys, threading
+import pyarrow
+import offkey
+
+call, folder = sys.argv[1:]
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+url = f"http://127.0.0.1:{server.server_port}/mixed.rdb"
+print({
+    "analyze": lambda: offkey.analyze(url).total_num,
+    "keys": lambda: pyarrow.table(offkey.keys(url)).num_rows,
+    "merge": lambda: offkey.merge(offkey.summarise(url)).total_num,
+    "reduce": lambda: offkey.merge(offkey.reduce(offkey.summarise(url))).total_num,
+}[call]())
+"""
+
+
+@pytest.mark.parametrize("call", ["analyze", "keys", "merge", "reduce"])
+def test_other_threads_run_while_a_file_is_read(call, mixed):
+    command = [sys.executable, "-c", READ_FROM_A_THREAD, call, str(mixed.parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == str(offkey.analyze(mixed).total_num), done.stderr
 
 
 def test_types_and_descriptions_are_there():
