@@ -24,7 +24,7 @@ from conftest import workload  # noqa: E402
 import offkey  # noqa: E402
 from offkey.spark import report  # noqa: E402
 
-LARGE_FILES = 64
+LARGE_FILES = 16
 SMALL_FILES = 2000
 
 

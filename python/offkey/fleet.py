@@ -18,9 +18,6 @@ import offkey
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The line of Python that ends a trace.
-_ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception|Interrupt)\b")
-
 EXIT_STATUS = """\
 Exit status:
   0  every file was read to its end and is sound
@@ -87,13 +84,12 @@ def _report(args):
 
 def _reason(error):
     """What Spark says went wrong: of a trace of Python in a worker, the error that ends it."""
-    text = str(error).strip() or type(error).__name__
-    lines = [line.strip() for line in text.splitlines()]
-    if "Traceback (most recent call last):" in lines:
-        trace = lines.index("Traceback (most recent call last):")
-        told = [line for line in lines[trace + 1 :] if _ERROR.match(line)]
-        if told:
-            return _shown(told[0])
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    trace = iter(lines)
+    for line in trace:
+        if line.strip() == "Traceback (most recent call last):":
+            # The lines of the calls are indented.
+            return _shown(next((line for line in trace if line[:1].strip()), lines[0]))
     return _shown(lines[0])
 
 

@@ -124,8 +124,8 @@ def test_command_line_is_refused_before_spark_starts(tmp_path, monkeypatch, caps
 def test_of_a_trace_the_error_is_told():
     trace = (
         "Job aborted:\nTraceback (most recent call last):\n  File x, line 1\n"
-        "OSError: \x1b[31m no\n at a.b.c(D.scala:1)"
+        "    x()\npyarrow.lib.ArrowInvalid: \x1b[31m no\n at a.b.c(D.scala:1)"
     )
-    assert reason_of(Exception(trace)) == "OSError: \\x1b[31m no"
+    assert reason_of(Exception(trace)) == "pyarrow.lib.ArrowInvalid: \\x1b[31m no"
     assert reason_of(Exception("[CODE] first line\nmore")) == "[CODE] first line"
     assert reason_of(KeyError()) == "KeyError"
