@@ -59,7 +59,7 @@ def _report(args):
 
         from offkey import spark as engine
     except ImportError as error:
-        raise _Failed(f"{error}: pip install 'offkey[spark]'") from None
+        raise _Failed(f"{error}: pyspark, pyarrow and pandas are needed") from None
     options = _options(args)
     try:
         offkey.summarise("unread.rdb", **options)  # Nothing is read: wrong options are told here.

@@ -117,7 +117,7 @@ def in_background(call):
     thread.start()
 
     def wait():
-        thread.join(300)
+        thread.join(900)
         assert not thread.is_alive(), "the job goes on"
         if "error" in outcome:
             raise outcome["error"]
@@ -138,7 +138,7 @@ class Stage:
         return info.numFailedTasks > 0 or info.currentAttemptId > 0
 
 
-def stage_with_tasks(spark, place, timeout=120):
+def stage_with_tasks(spark, place, timeout=600):
     """Waits until the stage at ``place`` of the job that was started last has tasks running
     and one done, if it has several."""
     tracker = spark.sparkContext.statusTracker()
@@ -180,7 +180,7 @@ class Cluster:
             _kill([process.pid, *descendants(process.pid)])
             process.wait()
 
-    def wait_for_executors(self, timeout=120):
+    def wait_for_executors(self, timeout=600):
         """Waits until each worker has one."""
         end = time.monotonic() + timeout
         while not all(executors(worker.pid) for worker in self.processes[1:]):
@@ -216,7 +216,7 @@ def _free_port():
         return free.getsockname()[1]
 
 
-def _wait_for(port, timeout=60):
+def _wait_for(port, timeout=300):
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

@@ -77,7 +77,7 @@ def store(tmp_path_factory):
         stderr=subprocess.STDOUT,
     )
     url = f"http://127.0.0.1:{port}"
-    for _ in range(600):
+    for _ in range(3000):
         try:
             urllib.request.urlopen(url, timeout=1)
             break
@@ -277,11 +277,11 @@ def test_an_outage_is_a_failed_task_and_at_last_a_failed_file(store, tmp_path):
     output = tmp_path / "report.json"
     command = [sys.executable, "-m", "offkey.fleet", "--master", "local[2,2]"]
     command += ["--endpoint", f"https://127.0.0.1:{server.server_port}", "--path-style"]
-    command += ["-o", str(output), "s3://backups/day"]
+    command += ["-o", str(output), "--by", "none of these", "s3://backups/day"]
     environment = {**os.environ, "SSL_CERT_FILE": str(tmp_path / "authority.pem")}
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=240, check=False
+            command, env=environment, capture_output=True, text=True, timeout=900, check=False
         )
     finally:
         server.shutdown()
@@ -290,6 +290,7 @@ def test_an_outage_is_a_failed_task_and_at_last_a_failed_file(store, tmp_path):
     found = json.loads(output.read_text())
     assert not found["complete"]
     assert [each["num"] for each in found["inputs"] if "error" in each] == [0]
+    assert "--by finds nothing in any file's name" in done.stderr
     assert "node05.rdb: cannot open: s3://backups/day/node05.rdb: HTTP 503" in done.stderr
     expected = analyze([path for number, path in enumerate(files) if number != 5])
     for name in ("total_num", "total_bytes", "type_num", "largest_key_prefixes"):

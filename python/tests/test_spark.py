@@ -117,7 +117,7 @@ def test_command_line_is_refused_before_spark_starts(tmp_path, monkeypatch, caps
             fleet_command(arguments)
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     assert fleet_command(["-o", str(tmp_path / "a.json"), "a.rdb"]) == 2
-    assert "pip install 'offkey[spark]'" in capsys.readouterr().err
+    assert "pyspark, pyarrow and pandas are needed" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["file"], "nothing is left behind"
 
 

@@ -312,7 +312,7 @@ print({
 @pytest.mark.parametrize("call", ["analyze", "keys", "merge", "reduce"])
 def test_other_threads_run_while_a_file_is_read(call, mixed):
     command = [sys.executable, "-c", READ_FROM_A_THREAD, call, str(mixed.parent)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.stdout.strip() == str(offkey.analyze(mixed).total_num), done.stderr
 
 
