@@ -193,6 +193,7 @@ fn config(port: u16, data_dir: &Path, backups: PathBuf, signer: &Signer) -> Conf
                 role: Role::Master,
                 group: "group-0".to_owned(),
                 backups,
+                told: None,
             }],
         }],
     }

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
+use crate::{Address, Error};
+
 /// Networks whose addresses discovery may follow.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Networks(Vec<IpNet>);
@@ -38,6 +40,16 @@ impl Networks {
             private.iter().find(|net| net.contains(&ip)).copied().unwrap_or_else(|| ip.into())
         };
         Self(entry.iter().copied().map(around).collect())
+    }
+
+    /// The same for addresses that may be names.
+    ///
+    /// # Errors
+    /// A name is not known.
+    pub fn around_all(entry: &[Address]) -> Result<Self, Error> {
+        let found = entry.iter().map(Address::resolve).collect::<Result<Vec<_>, _>>()?;
+        let found: Vec<_> = found.into_iter().flatten().map(|address| address.ip()).collect();
+        Ok(Self::around(&found))
     }
 
     /// Whether `ip` may be followed. An IPv4 address in IPv6's clothes counts as itself.

@@ -2,6 +2,7 @@
 
 use crate::backups::{self, Pattern, record};
 use crate::config::Config;
+use crate::discovery;
 use crate::tls::Tls;
 
 /// A file in a source of backups, and what its name says.
@@ -25,7 +26,16 @@ impl Config {
     #[must_use]
     pub fn backups(&self) -> Vec<Shown> {
         let mut shown = Vec::new();
-        for instance in &self.instances {
+        for configured in &self.instances {
+            let instance = &match discovery::present(configured) {
+                Ok(instance) => instance,
+                Err(why) => {
+                    let (instance, of) = (configured.name.clone(), Err(why));
+                    let (source, name) = ("its nodes".to_owned(), String::new());
+                    shown.push(Shown { instance, source, name, len: 0, of });
+                    configured.clone()
+                }
+            };
             let line = |source: &str, name: String, len, of| Shown {
                 instance: instance.name.clone(),
                 source: source.to_owned(),
@@ -69,6 +79,12 @@ impl Config {
         let mut problems = Vec::new();
         if let Some(Err(problem)) = self.tls.clone().map(Tls::open) {
             problems.push(problem);
+        }
+        for discover in self.instances.iter().filter_map(|instance| instance.discover()) {
+            if let Err(error) = std::fs::read_dir(&discover.backups) {
+                let folder = discover.backups.display();
+                problems.push(format!("backups of nodes that are found: {folder}: {error}"));
+            }
         }
         for node in self.instances.iter().flat_map(|instance| &instance.nodes) {
             if let Err(error) = std::fs::read_dir(&node.backups) {

@@ -14,6 +14,7 @@ mod backups;
 mod check;
 mod config;
 mod console;
+mod discovery;
 pub mod fail;
 mod ids;
 mod live;
@@ -46,8 +47,9 @@ pub use crate::backups::{Seen, Source};
 pub use crate::check::Shown;
 pub use crate::config::{
     Config, ConfigError, Credential, Instance, Integers, Limits, LogFormat, Node, Permission,
-    Project, Role, TlsConfig,
+    Project, Role, Standing, TlsConfig, Told,
 };
+pub use crate::discovery::{Discover, Shape};
 pub use crate::live::{Live, Replicas};
 pub use crate::router::routes;
 pub use crate::secret::Secret;
@@ -55,6 +57,7 @@ pub use crate::settings::{AnalysisConfig, Size, TaskLimits};
 pub use crate::tasks::{ChildError, Isolation, child};
 
 use crate::auth::{Credentials, LinkKey, ReplayGuard, Throttle};
+use crate::discovery::{Finder, Instances};
 use crate::store::{Location, Store, StoreError};
 use crate::tasks::{Engine, Tasks, Works};
 use crate::tls::Tls;
@@ -124,7 +127,8 @@ struct App {
     analysis: AnalysisConfig,
     projects: Vec<Project>,
     credentials: Credentials,
-    instances: Vec<Arc<Instance>>,
+    instances: Arc<Instances>,
+    finder: Arc<Finder>,
     tasks: Arc<Tasks>,
     engine: Arc<Engine>,
     replay: ReplayGuard,
@@ -155,10 +159,12 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     config.check().map_err(StartError::Config)?;
     let (store, location, lock) = open(&config).await?;
     let tasks = Arc::new(Tasks::new(store.clone()));
-    let instances: Vec<Arc<Instance>> = config.instances.into_iter().map(Arc::new).collect();
+    let instances = Instances::new(config.instances);
+    let finder = Finder::new(store.clone(), Arc::clone(&instances));
+    finder.load().await.map_err(|error| StartError::Store(error.to_string()))?;
     let engine = Arc::new(Engine::new(
         Arc::clone(&tasks),
-        instances.clone(),
+        Arc::clone(&instances),
         config.tasks,
         config.isolation,
         config.workers,
@@ -182,6 +188,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         projects: config.projects,
         credentials,
         instances,
+        finder: Arc::clone(&finder),
         tasks: Arc::clone(&tasks),
         engine: Arc::clone(&engine),
         replay: ReplayGuard::default(),
@@ -191,17 +198,20 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         https: tls.is_some(),
         stopping: stopped.clone(),
     });
+    let lease = engine.lease();
     let works = engine.start(location, &stopped);
     let taker = backups::Taker::new(
         Arc::clone(&app.tasks),
-        app.instances.clone(),
+        Arc::clone(&finder),
         app.analysis.clone(),
         Arc::clone(&app.clock),
+        lease,
     );
-    let swept = app.instances.clone();
+    let swept = app.instances.all();
     // Nobody has to wait for a folder that hangs.
     spawn_blocking(move || backups::remove_unfinished(&swept));
     let taker = tokio::spawn(taker.stay(stopped.clone()));
+    tokio::spawn(finder.stay(stopped.clone()));
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).follow(stopped.clone()));
     }
@@ -223,18 +233,17 @@ pub async fn work(config: Config, clock: Clock) -> Result<Working, StartError> {
     }
     let (store, location, _) = open(&config).await?;
     let tasks = Arc::new(Tasks::new(store.clone()));
-    let instances: Vec<Arc<Instance>> = config.instances.into_iter().map(Arc::new).collect();
-    let engine = Engine::new(
-        Arc::clone(&tasks),
-        instances.clone(),
-        config.tasks,
-        config.isolation,
-        config.workers,
-    );
+    let instances = Instances::new(config.instances);
+    let finder = Finder::new(store.clone(), Arc::clone(&instances));
+    finder.load().await.map_err(|error| StartError::Store(error.to_string()))?;
+    let engine =
+        Engine::new(Arc::clone(&tasks), instances, config.tasks, config.isolation, config.workers);
     let (stop, stopped) = watch::channel(false);
+    let lease = engine.lease();
     let works = Arc::new(engine).start(location, &stopped);
-    let taker = backups::Taker::new(tasks, instances, config.analysis, clock);
-    let taker = tokio::spawn(taker.stay(stopped));
+    let taker = backups::Taker::new(tasks, Arc::clone(&finder), config.analysis, clock, lease);
+    let taker = tokio::spawn(taker.stay(stopped.clone()));
+    tokio::spawn(finder.stay(stopped));
     tracing::info!("working");
     Ok(Working { stop, works, taker, store })
 }

@@ -11,13 +11,18 @@ use serde::Deserialize;
 
 use crate::Secret;
 use crate::backups::{Failure, Schedule};
-use crate::config::Node;
+use crate::config::{Node, Standing};
+use crate::discovery::Discover;
 
 /// Least of a limit on the rate.
 const RATE_MIN: u64 = 64 << 10;
 
-/// How long to wait for the sign of life that a request for a backup asks for.
-const SIGN_OF_LIFE_MAX: Duration = Duration::from_secs(3);
+/// How long to wait for a sign of life, and for what servers say of their nodes.
+pub(crate) const SHORT: Timeouts = Timeouts {
+    connect: Duration::from_secs(3),
+    read: Duration::from_secs(3),
+    start: Duration::from_secs(3),
+};
 
 /// How the nodes of an instance are reached for new backups.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -40,6 +45,8 @@ pub struct Live {
     pub tls_key: Option<PathBuf>,
     /// Name in their certificates, where it is not the address.
     pub tls_server_name: Option<String>,
+    /// How the nodes are found, where they are not configured.
+    pub discover: Option<Discover>,
     /// Whether backups are taken of replicas.
     #[serde(default)]
     pub replicas: Replicas,
@@ -78,6 +85,9 @@ impl Live {
         for file in files.into_iter().flatten() {
             *file = folder.join(&*file);
         }
+        if let Some(discover) = &mut self.discover {
+            discover.within(folder);
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), String> {
@@ -95,6 +105,9 @@ impl Live {
         if let Some((name, _)) = zero.iter().find(|(_, is_zero)| *is_zero) {
             return Err(format!("{name} is at least 1, or left out to keep all: 0"));
         }
+        if let Some(discover) = &self.discover {
+            discover.check().map_err(|error| format!("discover: {error}"))?;
+        }
         self.schedule().map(|_| ())
     }
 
@@ -104,16 +117,8 @@ impl Live {
         parsed.map_err(|error| format!("schedule: {error}"))
     }
 
-    fn access(&self, timeouts: Timeouts) -> Result<Access, String> {
-        let password = match (&self.password, &self.password_file) {
-            (Some(password), _) => Some(offkey_fetch::Secret::new(password.expose())),
-            (None, Some(path)) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| format!("{}: {error}", path.display()))?;
-                Some(offkey_fetch::Secret::new(text.trim_end_matches(['\r', '\n'])))
-            }
-            (None, None) => None,
-        };
+    pub(crate) fn access(&self, timeouts: Timeouts) -> Result<Access, String> {
+        let password = password(self.password.as_ref(), self.password_file.as_deref())?;
         let tls = self.tls.then(|| {
             let own = self.tls_certificate.as_deref().zip(self.tls_key.as_deref());
             Tls::new(self.tls_ca.as_deref(), own, self.tls_server_name.as_deref())
@@ -128,14 +133,20 @@ impl Live {
             require_replica: self.replicas == Replicas::Require,
         };
         let address = Address { host: node.ip.clone(), port: node.port };
-        Ok(LiveNode::new(address, self.access(timeouts)?, taking, Arc::clone(gate)))
+        let live = LiveNode::new(address, self.access(timeouts)?, taking, Arc::clone(gate));
+        match &self.discover {
+            // Its address is what another server has said.
+            Some(discover) => Ok(live.within(discover.networks()?)),
+            None => Ok(live),
+        }
     }
 
     /// Whether the node lets us in at present, or why not; blocking.
     pub(crate) fn is_there(&self, node: &Node) -> Result<(), String> {
-        let timeouts =
-            Timeouts { connect: SIGN_OF_LIFE_MAX, read: SIGN_OF_LIFE_MAX, ..Timeouts::default() };
-        let node = self.node(node, timeouts, &Gate::new(1, 1))?;
+        if *node.standing() == Standing::Gone {
+            return Err(format!("node is of the instance no more: {}", node.id));
+        }
+        let node = self.node(node, SHORT, &Gate::new(1, 1))?;
         node.greet().map_err(|error| error.to_string())
     }
 
@@ -167,5 +178,21 @@ impl Live {
             Some(error) => Failure { why: error.clone(), may_pass: end.input.error_may_pass },
             None => error.to_string().into(),
         })
+    }
+}
+
+/// The password that is set, or in the file that is.
+pub(crate) fn password(
+    own: Option<&Secret>,
+    file: Option<&Path>,
+) -> Result<Option<offkey_fetch::Secret>, String> {
+    match (own, file) {
+        (Some(own), _) => Ok(Some(offkey_fetch::Secret::new(own.expose()))),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            Ok(Some(offkey_fetch::Secret::new(text.trim_end_matches(['\r', '\n']))))
+        }
+        (None, None) => Ok(None),
     }
 }

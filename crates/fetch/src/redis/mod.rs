@@ -67,6 +67,13 @@ impl Default for Timeouts {
 }
 
 impl Address {
+    /// The address that its name stands for; itself where that is not known.
+    #[must_use]
+    pub fn resolved(&self) -> Self {
+        let found = self.resolve().ok();
+        found.and_then(|found| found.first().copied()).map_or_else(|| self.clone(), Self::from)
+    }
+
     /// The addresses that its name stands for.
     pub(crate) fn resolve(&self) -> Result<Vec<SocketAddr>, Error> {
         let unknown = |why: String| {

@@ -23,6 +23,9 @@ pub enum UrlError {
     /// It has another form.
     #[error("not of the form redis://user@host:port or rediss://...: {0:?}")]
     Form(String),
+    /// It is to be an address alone.
+    #[error("not of the form host:port: {0:?}")]
+    Address(String),
     /// It carries a password, which others could see.
     #[error(
         "a password in a URL is seen by everyone who lists processes: give it by \
@@ -66,7 +69,15 @@ impl FromStr for RedisUrl {
     }
 }
 
-/// `host`, `host:port`, `[v6]` or `[v6]:port`.
+impl FromStr for Address {
+    type Err = UrlError;
+
+    /// `host`, `host:port`, `[v6]` or `[v6]:port`.
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        address(text).ok_or_else(|| UrlError::Address(text.to_owned()))
+    }
+}
+
 fn address(text: &str) -> Option<Address> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -143,6 +154,8 @@ mod tests {
         ] {
             assert_eq!(text.parse::<RedisUrl>(), Err(UrlError::Form(text.to_owned())), "{text}");
         }
+        assert_eq!("[::1]:8".parse(), Ok(Address { host: "::1".to_owned(), port: 8 }));
+        assert_eq!("h:x".parse::<Address>(), Err(UrlError::Address("h:x".to_owned())));
         assert_eq!("redis://u:p@h".parse::<RedisUrl>(), Err(UrlError::Password));
         assert_eq!("redis://:p@h".parse::<RedisUrl>(), Err(UrlError::Password));
     }

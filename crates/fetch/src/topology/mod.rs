@@ -106,8 +106,8 @@ pub fn discover(
     for address in entry {
         let networks = match networks.is_empty() {
             false => networks.clone(),
-            true => match address.resolve() {
-                Ok(found) => Networks::around(&found.iter().map(|a| a.ip()).collect::<Vec<_>>()),
+            true => match Networks::around_all(std::slice::from_ref(address)) {
+                Ok(networks) => networks,
                 Err(error) => {
                     failure = error;
                     continue;

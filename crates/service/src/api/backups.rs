@@ -88,10 +88,8 @@ pub(crate) async fn copy(
     if instance.live.is_none() {
         return Err(ApiError::NoNewBackup);
     }
-    let nodes = nodes_of_groups(&instance);
-    if nodes.len() < instance.groups().len() {
-        return Err(ApiError::NotRunning);
-    }
+    let instance = app.finder.now(&instance).await?;
+    let nodes = nodes_of_groups(&instance).map_err(not_running)?;
     sign_of_life(&instance, nodes.iter().map(|node| node.id.clone()).collect()).await?;
     caller.once(&app).await?;
     let record = Record::new(&instance, &nodes, Kind::Manual, remark, (app.clock)());
@@ -111,10 +109,13 @@ pub(crate) async fn sign_of_life(
         let live = instance.live.as_ref().ok_or_else(|| "no [live]".to_owned())?;
         node_ids.iter().filter_map(|id| instance.node(id)).try_for_each(|node| live.is_there(node))
     });
-    asked.await.map_err(ApiError::internal)?.map_err(|error| {
-        tracing::warn!(%error, "no backup can be taken");
-        ApiError::NotRunning
-    })
+    asked.await.map_err(ApiError::internal)?.map_err(not_running)
+}
+
+/// Clients learn that there is no backup to be had, the log why.
+pub(crate) fn not_running(why: String) -> ApiError {
+    tracing::warn!(why, "no backup can be taken");
+    ApiError::NotRunning
 }
 
 /// `DeleteBackupFile`: the file is gone afterwards.

@@ -77,9 +77,8 @@ pub(crate) async fn download(
         return Err(ApiError::InvalidLink);
     }
     let found = spawn_blocking(move || {
-        let mut instances = app.instances.iter();
-        let instance = instances.find(|own| own.id == instance_id && own.project == project)?;
-        let mut backups = backups::of_instance(instance).into_iter();
+        let instance = app.instances.get(instance_id).filter(|own| own.project == project)?;
+        let mut backups = backups::of_instance(&instance).into_iter();
         backups.find(|backup| backup.id == backup_id && backup.file_name == name)
     });
     let found = found.await.map_err(ApiError::internal)?;

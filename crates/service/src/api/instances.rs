@@ -14,11 +14,27 @@ use super::wire::{
     Replication, ResourceTag, node_type,
 };
 use crate::App;
-use crate::config::{Instance, Node, Role};
+use crate::config::{Instance, Node, Role, Standing};
 use crate::ids;
 
-/// The only status there is: an instance that is in the configuration.
-const RUNNING: &str = "RUNNING";
+/// Word for an instance: whether each of its shards has a node that can be used.
+fn status(instance: &Instance) -> &'static str {
+    let is_whole = instance.trouble().is_none() && !instance.groups().is_empty();
+    let has_one = |nodes: &[&Node]| nodes.iter().any(|node| *node.standing() == Standing::Active);
+    match is_whole && instance.groups().iter().all(|(_, nodes)| has_one(nodes)) {
+        true => "RUNNING",
+        false => "ERROR",
+    }
+}
+
+/// Word for a node, and why it cannot be used.
+fn node_status(node: &Node) -> (&'static str, Option<String>) {
+    match node.standing() {
+        Standing::Active => ("Active", None),
+        Standing::Inactive(why) => ("Inactive", Some(why.clone())),
+        Standing::Gone => ("Inactive", Some("it is of the instance no more".to_owned())),
+    }
+}
 
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
@@ -44,10 +60,11 @@ pub(crate) async fn list(
     };
     let found: Vec<InstanceDetail> = app
         .instances
+        .all()
         .iter()
         .filter(|instance| instance.project == project)
         .filter(|instance| id.is_none_or(|id| instance.id == id))
-        .filter(|_| status.is_none_or(|status| status == RUNNING))
+        .filter(|instance| status.is_none_or(|status| status == self::status(instance)))
         .filter(|instance| {
             name.is_none_or(|name| match whole_name {
                 true => instance.name == name,
@@ -84,10 +101,12 @@ pub(crate) async fn logical_nodes(InInstance(instance): InInstance) -> Json<Node
     let nodes: Vec<LogicalNode> = instance
         .nodes
         .iter()
-        .map(|node| LogicalNode {
+        .map(|node| (node, node_status(node)))
+        .map(|(node, (status, error_msg))| LogicalNode {
             logical_node_id: node.id.clone(),
             name: node.name.clone(),
-            status: "Active",
+            status,
+            error_msg,
             az_code: "",
             node_role: "redis-server",
             node_type: node_type(node.role),
@@ -117,7 +136,8 @@ fn detail(instance: &Instance) -> InstanceDetail {
     let front = instance
         .nodes
         .iter()
-        .find(|node| node.role == Role::Master)
+        .find(|node| node.role == Role::Master && *node.standing() == Standing::Active)
+        .or_else(|| instance.nodes.iter().find(|node| node.role == Role::Master))
         .or_else(|| instance.nodes.first());
     InstanceDetail {
         instance_id: instance.id,
@@ -125,7 +145,7 @@ fn detail(instance: &Instance) -> InstanceDetail {
         description: "",
         engine: instance.engine.clone(),
         engine_version: instance.engine_version.clone(),
-        status: RUNNING,
+        status: status(instance),
         ip: front.map(|node| node.ip.clone()).unwrap_or_default(),
         port: front.map(|node| node.port).unwrap_or_default(),
         capacity: instance.max_memory_mb / 1024,
@@ -162,7 +182,7 @@ fn replication(instance: &Instance, node: &Node) -> Replication {
         is_replication: node.role == Role::Slave,
         replication_id: replication_id(instance, node),
         node_id: node.id.clone(),
-        status: "Active",
+        status: node_status(node).0,
         az_code: "",
         dimensions: dimensions(instance, node),
     }

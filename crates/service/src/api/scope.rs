@@ -82,9 +82,9 @@ impl FromRequestParts<Arc<App>> for InInstance {
         let id = ids::uuid(&path_param(parts, app, "instance_id").await?)
             .ok_or(ApiError::InvalidInstanceId)?;
         app.instances
-            .iter()
-            .find(|instance| instance.id == id && instance.project == project)
-            .map(|instance| Self(Arc::clone(instance)))
+            .get(id)
+            .filter(|instance| instance.project == project)
+            .map(Self)
             .ok_or(ApiError::UnknownInstance)
     }
 }

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::Taker;
-use super::record::{Kind, Record, State, nodes_of_groups};
+use super::record::{File, Kind, Record, State, id_of_due, nodes_of_groups};
 use crate::config::Instance;
 use crate::store::{News, StoreError};
 use crate::tasks::{Part, Subject};
@@ -19,7 +19,13 @@ impl Taker {
         let Some(live) = &instance.live else { return };
         let Ok(Some(schedule)) = live.schedule() else { return };
         let Some(due_ms) = schedule.due(from_ms, now_ms) else { return };
-        let record = scheduled(instance, due_ms);
+        let record = match self.scheduled(instance, due_ms).await {
+            Ok(record) => record,
+            Err(why) => {
+                tracing::warn!(instance = instance.name, why, "backup of the schedule left out");
+                return;
+            }
+        };
         let store = &self.tasks.store;
         let added = match store.add_backup(&record).await {
             // Another process was faster, or there is another backup.
@@ -99,15 +105,22 @@ impl Taker {
         due_ms: i64,
     ) -> Result<(Vec<Part>, Option<Record>), String> {
         if let Some(live) = &instance.live {
-            let record = scheduled(instance, due_ms);
             let of_files = |record: &Record| {
-                let nodes = record.files.iter().filter_map(|file| instance.node(&file.node_id));
-                nodes.map(|node| Part::new(node, record.id)).collect()
+                // Its nodes may have been found a moment ago.
+                let instance = self.finder.instances.get(instance.id);
+                let node = |file: &File| {
+                    Some(Part::new(instance.as_ref()?.node(&file.node_id)?, record.id))
+                };
+                record.files.iter().filter_map(node).collect()
             };
             match live.schedule()? {
-                None => return Ok((of_files(&record), Some(record))),
+                None => {
+                    let record = self.scheduled(instance, due_ms).await?;
+                    return Ok((of_files(&record), Some(record)));
+                }
                 Some(schedule) if schedule.due(due_ms - 1, due_ms).is_some() => {
-                    let there = self.tasks.store.backup(record.id).await;
+                    let id = id_of_due(instance, due_ms);
+                    let there = self.tasks.store.backup(id).await;
                     let there = there.map_err(|error| error.to_string())?;
                     if let Some(there) = there.filter(|there| there.state != State::Failed) {
                         return Ok((of_files(&there), None));
@@ -117,7 +130,7 @@ impl Taker {
             }
         }
         let newest = spawn_blocking({
-            let instance = Arc::clone(instance);
+            let instance = self.present(instance).await?;
             move || newest_of_groups(&instance)
         });
         let newest = newest.await.map_err(|panic| panic.to_string())?;
@@ -125,10 +138,17 @@ impl Taker {
     }
 }
 
-/// The backup that is due at a time.
-fn scheduled(instance: &Instance, due_ms: i64) -> Record {
-    let nodes = nodes_of_groups(instance);
-    Record::new(instance, &nodes, Kind::Auto, "schedule".to_owned(), due_ms)
+impl Taker {
+    /// The backup that is due at a time, of the nodes that there are now.
+    async fn scheduled(&self, instance: &Arc<Instance>, due_ms: i64) -> Result<Record, String> {
+        let instance = self.present(instance).await?;
+        let nodes = nodes_of_groups(&instance)?;
+        Ok(Record::new(&instance, &nodes, Kind::Auto, "schedule".to_owned(), due_ms))
+    }
+
+    async fn present(&self, instance: &Arc<Instance>) -> Result<Arc<Instance>, String> {
+        self.finder.now(instance).await.map_err(|error| error.to_string())
+    }
 }
 
 /// The newest backup of each group.

@@ -6,6 +6,7 @@
 
 pub(crate) mod arrival;
 mod due;
+mod host;
 mod pattern;
 pub(crate) mod record;
 mod retain;

@@ -8,7 +8,7 @@
 use regex_lite::Regex;
 
 use super::without_end;
-use crate::config::{Instance, Node};
+use crate::config::{Instance, Node, Standing};
 
 /// Names in braces, and what they stand for.
 const FIELDS: [(&str, &str); 6] = [
@@ -89,10 +89,14 @@ fn node<'i>(
             && ip.is_none_or(|ip| node.ip == ip || node.ip.replace(':', "-") == ip)
             && port.is_none_or(|port| node.port.to_string() == port)
     };
-    let mut found = instance.nodes.iter().filter(is_it);
-    match (found.next(), found.next()) {
-        (Some(node), None) => Ok(node),
-        (None, _) => Err("it is of no node of the instance".to_owned()),
-        (Some(_), Some(_)) => Err("it may be of several nodes of the instance".to_owned()),
+    let mut found: Vec<&Node> = instance.nodes.iter().filter(is_it).collect();
+    if found.len() > 1 {
+        // Where a node has taken the address of one that is gone, it is the one that is meant.
+        found.retain(|node| *node.standing() != Standing::Gone);
+    }
+    match found.as_slice() {
+        [node] => Ok(node),
+        [] => Err("it is of no node of the instance".to_owned()),
+        [..] => Err("it may be of several nodes of the instance".to_owned()),
     }
 }

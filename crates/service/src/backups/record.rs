@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::config::{Instance, Node, Role};
+use crate::config::{Instance, Node, Role, Standing};
 use crate::live::Replicas;
 
 /// Who asked for a backup.
@@ -64,7 +64,12 @@ impl Record {
         let time = stamp(now_ms);
         let files = nodes.iter().map(|node| File {
             node_id: node.id.clone(),
-            file_name: format!("redis_{}_{}_all_{time}.rdb", plain(&node.ip), node.port),
+            file_name: format!(
+                "redis_{}_{}_{}_{time}.rdb",
+                plain(&node.ip),
+                node.port,
+                node.slots()
+            ),
         });
         Self {
             id: id_of_time(instance.id, &time),
@@ -101,26 +106,47 @@ impl Record {
 }
 
 /// One node of each group, as the instance wants them.
-pub(crate) fn nodes_of_groups(instance: &Instance) -> Vec<&Node> {
+///
+/// # Errors
+/// Nobody knows all groups, or one of them has no node that can be used: a backup without it
+/// would not be of the instance.
+pub(crate) fn nodes_of_groups(instance: &Instance) -> Result<Vec<&Node>, String> {
+    if let Some(why) = instance.trouble() {
+        return Err(why.to_owned());
+    }
     let replicas = instance.live.as_ref().map(|live| live.replicas).unwrap_or_default();
-    let of_role = |nodes: &[&Node], role| nodes.iter().position(|node| node.role == role);
-    let pick = |nodes: Vec<&'_ Node>| -> Option<usize> {
-        let (master, slave) = (of_role(&nodes, Role::Master), of_role(&nodes, Role::Slave));
-        match replicas {
+    let pick = |(group, nodes): (&str, Vec<_>)| {
+        let of_role = |role| {
+            let is_one = |node: &&&Node| node.role == role && *node.standing() == Standing::Active;
+            nodes.iter().find(is_one).copied()
+        };
+        let (master, slave) = (of_role(Role::Master), of_role(Role::Slave));
+        let picked = match replicas {
             Replicas::Allow => master.or(slave),
             Replicas::Prefer => slave.or(master),
             Replicas::Require => slave,
-        }
+        };
+        picked.ok_or_else(|| {
+            let whys = nodes.iter().filter_map(|node| match node.standing() {
+                Standing::Active | Standing::Gone => None,
+                Standing::Inactive(why) => Some(why.as_str()),
+            });
+            let whys: Vec<_> = whys.collect();
+            format!("{group} has no node that can be used: {}", whys.join("; "))
+        })
     };
-    let groups = instance.groups().into_iter();
-    groups
-        .filter_map(|(_, nodes)| pick(nodes.clone()).and_then(|at| nodes.get(at).copied()))
-        .collect()
+    let picked = instance.groups().into_iter().map(pick).collect::<Result<Vec<_>, _>>()?;
+    if picked.is_empty() { Err("no node is known".to_owned()) } else { Ok(picked) }
 }
 
 /// The id of the backup that was taken at a time, which is part of its files' names.
 pub(crate) fn id_of_time(instance_id: Uuid, time: &str) -> Uuid {
     Uuid::new_v5(&instance_id, format!("taken at {time}").as_bytes())
+}
+
+/// The id of the backup that is due at a time.
+pub(crate) fn id_of_due(instance: &Instance, due_ms: i64) -> Uuid {
+    id_of_time(instance.id, &stamp(due_ms))
 }
 
 /// The time in a name of the form `redis_<ip>_<port>_<slots>_<time>.rdb`.

@@ -12,9 +12,8 @@ use crate::store::StoreError;
 impl Taker {
     /// Removes backups of the schedule that are too many or too old.
     pub(super) async fn remove_old(&self, instance_id: Uuid) {
-        let instance = self.instances.iter().find(|instance| instance.id == instance_id);
-        let Some(instance) = instance else { return };
-        if let Err(error) = self.retain(instance, (self.clock)()).await {
+        let Some(instance) = self.finder.instances.get(instance_id) else { return };
+        if let Err(error) = self.retain(&instance, (self.clock)()).await {
             tracing::error!(%error, "old backups not removed");
         }
     }
@@ -43,9 +42,8 @@ impl Taker {
     pub(super) async fn remove_unkept(&self) {
         let removed = async {
             for record in self.tasks.store.unkept_backups().await? {
-                let instance = self.instances.iter().find(|one| one.id == record.instance_id);
-                if let Some(instance) = instance {
-                    self.remove(instance, &record).await?;
+                if let Some(instance) = self.finder.instances.get(record.instance_id) {
+                    self.remove(&instance, &record).await?;
                 }
             }
             Ok::<_, StoreError>(())

@@ -9,19 +9,17 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
 
-use super::Failure;
-use super::record::Record;
+use super::record::{File, Record};
+use super::{Failure, host};
 use crate::Clock;
 use crate::config::Instance;
+use crate::discovery::Finder;
 use crate::settings::AnalysisConfig;
-use crate::store::News;
+use crate::store::{News, Store};
 use crate::tasks::Tasks;
 
 /// How often a process looks for something to do.
 const IDLE: Duration = Duration::from_millis(500);
-
-/// How long a backup is held without a sign of life.
-const LEASE: Duration = Duration::from_secs(30);
 
 /// Attempts that may end with their process before a backup has failed.
 const ATTEMPTS_MAX: i64 = 3;
@@ -35,38 +33,42 @@ const AT_ONCE: (usize, usize) = (4, 1);
 /// Takes backups in this process.
 pub(crate) struct Taker {
     pub(super) tasks: Arc<Tasks>,
-    pub(super) instances: Vec<Arc<Instance>>,
+    pub(super) finder: Arc<Finder>,
     /// Settings of the analyses of schedules.
     pub(super) analysis: AnalysisConfig,
     pub(super) clock: Clock,
+    /// How long a backup is held without a sign of life.
+    lease: Duration,
     gate: Arc<Gate>,
 }
 
 impl Taker {
     pub(crate) fn new(
         tasks: Arc<Tasks>,
-        instances: Vec<Arc<Instance>>,
+        finder: Arc<Finder>,
         analysis: AnalysisConfig,
         clock: Clock,
+        lease: Duration,
     ) -> Self {
-        Self { tasks, instances, analysis, clock, gate: Gate::new(AT_ONCE.0, AT_ONCE.1) }
+        let gate = Gate::new(AT_ONCE.0, AT_ONCE.1);
+        Self { tasks, finder, analysis, clock, lease, gate }
     }
 
     /// Works until `stop` says so; a backup that is being taken then is given back.
     pub(crate) async fn stay(self, mut stop: watch::Receiver<bool>) {
         let is_idle = |one: &Arc<Instance>| one.live.is_none() && one.analyse_schedule.is_none();
-        if self.instances.iter().all(is_idle) {
+        if self.finder.instances.all().iter().all(is_idle) {
             return;
         }
         let mut looked_at_ms = (self.clock)();
         while !*stop.borrow() {
             let now_ms = (self.clock)();
-            for instance in &self.instances {
+            for instance in &self.finder.instances.all() {
                 self.keep_schedule(instance, looked_at_ms, now_ms).await;
                 self.analyse_by_schedule(instance, looked_at_ms, now_ms).await;
             }
             looked_at_ms = now_ms;
-            match self.tasks.store.claim_backup(LEASE).await {
+            match self.tasks.store.claim_backup(self.lease).await {
                 Ok(Some(record)) => self.take(&record, &mut stop).await,
                 Ok(None) => {
                     self.remove_unkept().await;
@@ -74,7 +76,7 @@ impl Taker {
                 }
                 Err(error) => {
                     tracing::error!(%error, "no backup could be taken up");
-                    tokio::select! { () = sleep(LEASE / 6) => {}, _ = stop.changed() => {} }
+                    tokio::select! { () = sleep(self.lease / 6) => {}, _ = stop.changed() => {} }
                 }
             }
         }
@@ -85,11 +87,11 @@ impl Taker {
         let unwanted = Arc::new(AtomicBool::new(false));
         let files = self.files(record, &unwanted);
         tokio::pin!(files);
-        let mut beat = interval(LEASE / 6);
+        let mut beat = interval(self.lease / 6);
         let result = loop {
             tokio::select! {
                 result = &mut files => break result,
-                _ = beat.tick() => match self.tasks.store.beat_backup(record, LEASE).await {
+                _ = beat.tick() => match self.tasks.store.beat_backup(record, self.lease).await {
                     Ok(true) => {}
                     Ok(false) => unwanted.store(true, Ordering::Relaxed),
                     Err(error) => tracing::error!(%error, "lease of a backup not renewed"),
@@ -129,18 +131,13 @@ impl Taker {
         if record.attempt - record.faults > ATTEMPTS_MAX {
             return Err(format!("the process that took it died {ATTEMPTS_MAX} times").into());
         }
-        let instance = self.instances.iter().find(|instance| instance.id == record.instance_id);
+        let instance = self.finder.instances.get(record.instance_id);
         let instance = instance.ok_or("the instance is no longer configured")?;
         let mut tasks = Vec::new();
         for file in record.files.clone() {
-            let (instance, gate) = (Arc::clone(instance), Arc::clone(&self.gate));
-            let stop = Arc::clone(unwanted);
-            tasks.push(spawn_blocking(move || {
-                let live = instance.live.as_ref().ok_or("the instance has no [live] any more")?;
-                let node = instance.node(&file.node_id);
-                let node = node.ok_or_else(|| format!("node is gone: {}", file.node_id))?;
-                live.take(node, &file.file_name, &gate, &stop)
-            }));
+            let (store, gate) = (self.tasks.store.clone(), Arc::clone(&self.gate));
+            let (instance, stop) = (Arc::clone(&instance), Arc::clone(unwanted));
+            tasks.push(tokio::spawn(one(store, instance, file, gate, self.lease, stop)));
         }
         let mut result = Ok(());
         for task in tasks {
@@ -153,6 +150,31 @@ impl Taker {
         }
         result
     }
+}
+
+/// Takes the file of one node.
+async fn one(
+    store: Store,
+    instance: Arc<Instance>,
+    file: File,
+    gate: Arc<Gate>,
+    lease: Duration,
+    stop: Arc<AtomicBool>,
+) -> Result<(), Failure> {
+    let node = instance.node(&file.node_id).cloned().ok_or_else(|| Failure {
+        why: format!("node is not one of the instance: {}", file.node_id),
+        // Another process may have found it a moment ago.
+        may_pass: instance.discover().is_some(),
+    })?;
+    let work = async {
+        let (node, stop) = (node.clone(), Arc::clone(&stop));
+        let taken = spawn_blocking(move || {
+            let live = instance.live.as_ref().ok_or("the instance has no [live] any more")?;
+            live.take(&node, &file.file_name, &gate, &stop)
+        });
+        taken.await.unwrap_or_else(|panic| Err(panic.to_string().into()))
+    };
+    host::alone(&store, &node, lease, &stop, work).await
 }
 
 /// How long to wait after so many faults before.

@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::backups::{Schedule, Source};
+use crate::discovery::Discover;
 use crate::ids;
 use crate::live::Live;
+
+/// Longest list of slots in a file's name, which may have 255 bytes.
+const SLOTS_LEN_MAX: usize = 60;
 
 /// A Redis or Valkey instance whose backups can be analysed.
 #[derive(Debug, Clone, Deserialize)]
@@ -41,7 +45,8 @@ pub struct Instance {
     /// Where else its backups lie.
     #[serde(default)]
     pub sources: Vec<Source>,
-    /// Its nodes.
+    /// Its nodes; none where they are looked for ([`crate::Discover`]).
+    #[serde(default)]
     pub nodes: Vec<Node>,
 }
 
@@ -66,6 +71,29 @@ pub struct Node {
     pub group: String,
     /// Folder whose `.rdb` files are its backups.
     pub backups: PathBuf,
+    /// What looking for it has told; nothing of one that is configured.
+    #[serde(skip)]
+    pub told: Option<Told>,
+}
+
+/// What looking for nodes has told of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Hash slots of its shard, in a cluster.
+    pub slots: Option<String>,
+    /// Whether it can be used.
+    pub standing: Standing,
+}
+
+/// Whether a node can be used, as far as is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// It answers and lets us in.
+    Active,
+    /// It is one of the instance and cannot be used: why.
+    Inactive(String),
+    /// It is one of the instance no more; its backups are.
+    Gone,
 }
 
 /// Role of a node.
@@ -112,8 +140,12 @@ impl Instance {
             ));
         }
         self.analyse_schedule().map_err(|error| format!("instance {id}: {error}"))?;
-        if self.nodes.is_empty() {
+        let is_looked_for = self.discover().is_some();
+        if self.nodes.is_empty() && !is_looked_for {
             return Err(format!("instance has no node: {id}"));
+        }
+        if !self.nodes.is_empty() && is_looked_for {
+            return Err(format!("nodes of instance {id} are configured and to be discovered"));
         }
         for source in &self.sources {
             source
@@ -140,21 +172,48 @@ impl Instance {
         parsed.map_err(|error| format!("analyse_schedule: {error}"))
     }
 
+    /// How its nodes are found, where they are not configured.
+    pub(crate) fn discover(&self) -> Option<&Discover> {
+        self.live.as_ref()?.discover.as_ref()
+    }
+
+    /// What looking for its nodes has found wrong with all of it.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.discover()?.trouble.as_deref()
+    }
+
     /// The node with this id.
     pub(crate) fn node(&self, id: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.id == id)
     }
 
-    /// Names of its shards in the order of the configuration, each with its nodes.
+    /// Names of its shards in the order of the configuration, each with its nodes. Those that
+    /// are gone are in none.
     pub(crate) fn groups(&self) -> Vec<(&str, Vec<&Node>)> {
         let mut groups: Vec<(&str, Vec<&Node>)> = Vec::new();
-        for node in &self.nodes {
+        for node in self.nodes.iter().filter(|node| *node.standing() != Standing::Gone) {
             match groups.iter_mut().find(|(name, _)| *name == node.group) {
                 Some((_, nodes)) => nodes.push(node),
                 None => groups.push((&node.group, vec![node])),
             }
         }
         groups
+    }
+}
+
+impl Node {
+    /// Whether it can be used, as far as is known.
+    pub(crate) fn standing(&self) -> &Standing {
+        self.told.as_ref().map_or(&Standing::Active, |told| &told.standing)
+    }
+
+    /// Hash slots of its shard as part of a file's name.
+    pub(crate) fn slots(&self) -> String {
+        let slots = self.told.as_ref().and_then(|told| told.slots.as_deref()).unwrap_or("all");
+        match slots.len() {
+            0..=SLOTS_LEN_MAX => slots.replace(',', "+"),
+            _ => "many".to_owned(),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use axum::http::uri::Authority;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-pub use self::instance::{Instance, Node, Role};
+pub use self::instance::{Instance, Node, Role, Standing, Told};
 use crate::auth::Keyring;
 use crate::ids;
 use crate::secret::Secret;

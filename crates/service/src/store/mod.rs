@@ -7,6 +7,8 @@
 mod backups;
 mod claims;
 mod credentials;
+mod findings;
+mod hosts;
 mod listen;
 mod migrations;
 mod parts;

@@ -45,9 +45,13 @@ impl Store {
     pub(crate) async fn end_leases(&self) -> Result<(), StoreError> {
         self.within(async {
             fail::point("end_leases", Moment::Before).await;
-            sqlx::query("UPDATE parts SET lease_until_ms = 0 WHERE state = 'running'")
-                .execute(&self.pool)
-                .await?;
+            for held in [
+                "UPDATE parts SET lease_until_ms = 0 WHERE state = 'running'",
+                "UPDATE backups SET lease_until_ms = 0 WHERE state = 'backuping'",
+                "DELETE FROM hosts",
+            ] {
+                sqlx::query(held).execute(&self.pool).await?;
+            }
             fail::point("end_leases", Moment::After).await;
             Ok(())
         })

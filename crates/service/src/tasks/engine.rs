@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::{Isolation, Pulse, Slot, Tasks};
-use crate::config::Instance;
+use crate::discovery::Instances;
 use crate::metrics::Metrics;
 use crate::settings::TaskLimits;
 use crate::store::{Location, Terms, listen};
@@ -24,7 +24,7 @@ const SHOW_AGAIN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(super) tasks: Arc<Tasks>,
-    pub(super) instances: Vec<Arc<Instance>>,
+    pub(super) instances: Arc<Instances>,
     pub(super) terms: Terms,
     pub(super) limits: TaskLimits,
     pub(super) isolation: Isolation,
@@ -67,7 +67,7 @@ impl Health {
 impl Engine {
     pub(crate) fn new(
         tasks: Arc<Tasks>,
-        instances: Vec<Arc<Instance>>,
+        instances: Arc<Instances>,
         limits: TaskLimits,
         isolation: Isolation,
         workers: usize,
@@ -87,6 +87,11 @@ impl Engine {
             metrics: Metrics::new(),
             shown: Pulse::new(1),
         }
+    }
+
+    /// How long work is held without a sign of life.
+    pub(crate) fn lease(&self) -> Duration {
+        self.terms.lease
     }
 
     /// Starts the workers, which go on until `stop` says so.

@@ -270,10 +270,13 @@ async fn prepare(
 fn find(engine: &Engine, claim: &Claim, part: &Part) -> Result<Backup, Done> {
     let Part { node_id, backup_id, .. } = part;
     let instance_id = claim.task.subject.instance_id;
-    let instance = engine.instances.iter().find(|instance| instance.id == instance_id);
-    let found = instance.and_then(|instance| Some((instance, instance.node(node_id)?)));
+    let instance = engine.instances.get(instance_id);
+    let found = instance.as_deref().and_then(|one| Some((one, one.node(node_id)?)));
     let Some((instance, node)) = found else {
-        return Err(Done::nothing(format!("node is no longer configured: {node_id}"), false));
+        // Another process may have found it a moment ago.
+        let may_pass = instance.is_some_and(|instance| instance.discover().is_some());
+        let why = format!("node is not one of the instance: {node_id}");
+        return Err(Done::nothing(why, may_pass));
     };
     match backups::find(instance, node, *backup_id) {
         Ok(Some(backup)) => Ok(backup),

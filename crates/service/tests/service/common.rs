@@ -301,6 +301,7 @@ fn config(folder: &Path) -> Config {
         role,
         group: "group-0".to_owned(),
         backups,
+        told: None,
     };
     let instance = |id: &str, project: &str, engine_version: &str, nodes| Instance {
         live: None,

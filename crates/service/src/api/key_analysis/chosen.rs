@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::api::backups::not_running;
 use crate::api::error::ApiError;
 use crate::api::wire::CreateRequest;
 use crate::backups;
@@ -101,25 +102,22 @@ impl Chosen {
         Ok(Self { nodes, backups, keep, priority, settings })
     }
 
-    /// The nodes of which a new backup is to be taken, if that is what is meant.
+    /// Whether a new backup is to be taken.
+    pub(crate) fn needs_new(&self) -> bool {
+        self.backups == Backups::New
+    }
+
+    /// The nodes of which it is to be taken.
     pub(crate) fn nodes_of_new<'i>(
         &self,
         instance: &'i Instance,
-    ) -> Result<Option<Vec<&'i Node>>, ApiError> {
-        if self.backups != Backups::New {
-            return Ok(None);
-        }
+    ) -> Result<Vec<&'i Node>, ApiError> {
         match &self.nodes {
             Nodes::Listed(ids) => {
                 let nodes = ids.iter().map(|id| instance.node(id).ok_or(ApiError::UnknownNode));
-                nodes.collect::<Result<_, _>>().map(Some)
+                nodes.collect()
             }
-            Nodes::EachShard => {
-                let nodes = nodes_of_groups(instance);
-                // A shard without a node that may be asked would be missing in the report.
-                let is_whole = nodes.len() == instance.groups().len();
-                if is_whole { Ok(Some(nodes)) } else { Err(ApiError::NotRunning) }
-            }
+            Nodes::EachShard => nodes_of_groups(instance).map_err(not_running),
         }
     }
 

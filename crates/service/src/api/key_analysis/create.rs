@@ -69,7 +69,11 @@ async fn new_backup(
     instance: &Arc<Instance>,
     chosen: &Chosen,
 ) -> Result<Option<(Vec<Part>, Record)>, ApiError> {
-    let Some(nodes) = chosen.nodes_of_new(instance)? else { return Ok(None) };
+    if !chosen.needs_new() {
+        return Ok(None);
+    }
+    let instance = &app.finder.now(instance).await?;
+    let nodes = chosen.nodes_of_new(instance)?;
     if instance.live.is_none() {
         return Err(ApiError::NoNewBackup);
     }

@@ -98,6 +98,9 @@ pub(crate) struct LogicalNode {
     pub(crate) logical_node_id: String,
     pub(crate) name: String,
     pub(crate) status: &'static str,
+    /// Ours: why it is not active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_msg: Option<String>,
     pub(crate) az_code: &'static str,
     pub(crate) node_role: &'static str,
     pub(crate) node_type: &'static str,

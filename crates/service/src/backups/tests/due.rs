@@ -129,7 +129,7 @@ async fn task_and_its_backup_are_created_together_or_not_at_all() {
     with_each(|store| async move {
         let folder = tempfile::tempdir().unwrap();
         let instance = instance(folder.path(), Live::default());
-        let nodes = nodes_of_groups(&instance);
+        let nodes = nodes_of_groups(&instance).unwrap();
         let record = |at_ms| Record::new(&instance, &nodes, Kind::Analysis, String::new(), at_ms);
         let create = async |number: i64, record: &Record| {
             let subject = subject_of_backup(instance.id, record.id);

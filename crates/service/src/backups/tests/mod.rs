@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::record::{Kind, Record, nodes_of_groups};
 use super::taker::Taker;
 use crate::config::{Instance, Node, Role};
+use crate::discovery::{Finder, Instances};
 use crate::live::Live;
 use crate::settings::AnalysisConfig;
 use crate::store::Store;
@@ -36,6 +37,7 @@ fn still(folder: &Path) -> Instance {
         role: Role::Master,
         group: "g".to_owned(),
         backups: folder.to_owned(),
+        told: None,
     };
     Instance {
         id: Uuid::from_u128(7),
@@ -56,12 +58,15 @@ fn still(folder: &Path) -> Instance {
 fn taker(store: &Store, instance: &Arc<Instance>) -> Taker {
     let tasks = Arc::new(Tasks::new(store.clone()));
     let analysis = AnalysisConfig { top: 3, ..AnalysisConfig::default() };
-    Taker::new(tasks, vec![Arc::clone(instance)], analysis, Arc::new(|| 0))
+    let instances = Instances::new(vec![Instance::clone(instance)]);
+    let finder = Finder::new(store.clone(), instances);
+    Taker::new(tasks, finder, analysis, Arc::new(|| 0), LEASE)
 }
 
 /// A backup of the schedule that was taken at `at_ms` by the database's clock.
 async fn taken(store: &Store, instance: &Instance, kind: Kind, at_ms: i64) -> Record {
-    let record = Record::new(instance, &nodes_of_groups(instance), kind, String::new(), at_ms);
+    let record =
+        Record::new(instance, &nodes_of_groups(instance).unwrap(), kind, String::new(), at_ms);
     assert!(store.add_backup(&record).await.unwrap());
     let claimed = store.claim_backup(LEASE).await.unwrap().unwrap();
     assert!(store.finish_backup(&claimed, None).await.unwrap());
@@ -160,7 +165,7 @@ async fn backup_that_is_not_kept_goes_once_its_analysis_has_ended() {
         let folder = tempfile::tempdir().unwrap();
         let instance = instance(folder.path(), Live::default());
         let taker = taker(&store, &instance);
-        let nodes = nodes_of_groups(&instance);
+        let nodes = nodes_of_groups(&instance).unwrap();
         for (number, finishes) in [(1, true), (2, false)] {
             let text = "for an analysis".to_owned();
             let record = Record::new(&instance, &nodes, Kind::Analysis, text, number * 1000);
