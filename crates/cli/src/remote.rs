@@ -69,8 +69,12 @@ pub(crate) struct RemoteArgs {
     tls_server_name: Option<String>,
 
     /// Store the data too: in this file, or in this folder as HOST_PORT.rdb
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", overrides_with = "no_keep")]
     keep: Option<PathBuf>,
+
+    /// Do not store it, whatever an earlier --keep says; this is the default
+    #[arg(long, overrides_with = "keep")]
+    no_keep: bool,
 
     #[command(flatten)]
     store: StoreArgs,
@@ -222,7 +226,7 @@ impl RemoteArgs {
     }
 
     fn push(&self, inputs: &mut Inputs, node: LiveNode) {
-        let Some(keep) = &self.keep else {
+        let Some(keep) = self.keep.as_ref().filter(|_| !self.no_keep) else {
             return inputs.all.push(Input::Open(Arc::new(node)));
         };
         let (folder, target) = match keep.is_dir() {

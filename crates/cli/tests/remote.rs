@@ -1,10 +1,11 @@
 //! Live servers and objects, by the program itself.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
-use offkey_testkit::{Server, fill, servers};
+use offkey_testkit::{Cluster, Server, fill, servers, wait_for};
 use serde_json::Value as Json;
 
 const PASSWORD: &str = "canary-of-the-password";
@@ -64,6 +65,10 @@ fn live_server_is_analysed_and_kept() {
     };
     assert_eq!(lines(&offkey(&from_file, &[])), lines(&offkey(&["keys", file], &[])));
 
+    let not_kept = folder.path().join("not.rdb");
+    let not_kept = ["analyze", &url, "--keep", not_kept.to_str().unwrap(), "--no-keep"];
+    assert!(offkey(&not_kept, &password).status.success());
+
     // A second one takes the name only if it is whole.
     let before = std::fs::read(file).unwrap();
     for (extra, environment, part) in [
@@ -80,6 +85,101 @@ fn live_server_is_analysed_and_kept() {
         assert_eq!(std::fs::read(file).unwrap(), before);
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+/// With a terminal, which `script` makes: nothing else is read from.
+#[test]
+fn password_is_asked_for_and_not_shown() {
+    let servers = servers();
+    let Some((_, program)) = servers.iter().find(|(name, _)| name == "redis-7.0.15") else {
+        return;
+    };
+    let server = Server::start(program, &["--repl-diskless-sync-delay", "0"], None);
+    let mut client = server.client();
+    fill(&mut client, 42, 20);
+    client.run(&[b"CONFIG", b"SET", b"requirepass", PASSWORD.as_bytes()]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    for (password, status) in [(PASSWORD, 0), ("wrong", 1)] {
+        let command = format!(
+            "{} analyze redis://127.0.0.1:{} --ask-password --format json -o {}",
+            env!("CARGO_BIN_EXE_offkey"),
+            server.port(),
+            file.display()
+        );
+        let mut script = Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut shown = Vec::new();
+        let mut stdout = script.stdout.take().unwrap();
+        while !shown.ends_with(b"password: ") {
+            let mut byte = [0];
+            stdout.read_exact(&mut byte).unwrap();
+            shown.push(byte[0]);
+        }
+        let mut stdin = script.stdin.take().unwrap();
+        stdin.write_all(format!("{password}\n").as_bytes()).unwrap();
+        stdout.read_to_end(&mut shown).unwrap();
+        let text = String::from_utf8_lossy(&shown);
+        assert!(!text.contains(password), "{text}");
+        assert_eq!(script.wait().unwrap().code(), Some(status), "{text}");
+        assert_eq!(text.contains("login refused: WRONGPASS"), status == 1, "{text}");
+    }
+    let report: Json = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(report["complete"], false);
+}
+
+#[test]
+fn nodes_of_a_cluster_and_of_sentinel_are_read() {
+    let servers = servers();
+    let program = |name: &str| {
+        servers.iter().find(|(found, _)| found == name).map(|(_, program)| program.clone())
+    };
+    let (Some(redis), Some(valkey)) = (program("redis-6.2.5"), program("valkey-9.1.2")) else {
+        return;
+    };
+    let cluster = Cluster::start(&valkey);
+    cluster.fill(300);
+    let folder = tempfile::tempdir().unwrap();
+    let keep = folder.path().to_str().unwrap();
+    let url = |server: &Server| format!("redis://127.0.0.1:{}", server.port());
+    let entry = url(&cluster.servers[4]);
+    let of_masters = ["analyze", &entry, "--cluster", "--keep", keep, "--format", "json"];
+    let of_replicas = ["analyze", &entry, "--cluster", "--require-replica", "--format", "json"];
+    let named = |report: &Json| {
+        let inputs = report["inputs"].as_array().unwrap();
+        let mut names: Vec<_> =
+            inputs.iter().map(|input| input["file"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    for (arguments, read) in [(&of_masters[..], 0..3), (&of_replicas, 3..6)] {
+        let report = report(&offkey(arguments, &[]));
+        assert_eq!((&report["total_num"], &report["complete"]), (&300.into(), &true.into()));
+        let mut expected: Vec<_> = cluster.servers.get(read).unwrap().iter().map(url).collect();
+        expected.sort();
+        assert_eq!(named(&report), expected);
+    }
+    let kept = report(&offkey(&["analyze", keep, "--format", "json"], &[]));
+    assert_eq!(kept["total_num"], 300);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+    drop(cluster);
+
+    let master = Server::start(&redis, &[], None);
+    fill(&mut master.client(), 43, 20);
+    let port = master.port().to_string();
+    let replica = Server::start(&redis, &["--replicaof", "127.0.0.1", &port], None);
+    let sentinel = Server::start_sentinel(&redis, master.port());
+    for (more, read) in [(None, &master), (Some("--require-replica"), &replica)] {
+        let entry = url(&sentinel);
+        let arguments = ["analyze", &entry, "--sentinel", "main", "--format", "json"];
+        let arguments: Vec<_> = arguments.into_iter().chain(more).collect();
+        wait_for("Sentinel knows the replica", || offkey(&arguments, &[]).status.success());
+        assert_eq!(named(&report(&offkey(&arguments, &[]))), [url(read)]);
+    }
 }
 
 #[test]

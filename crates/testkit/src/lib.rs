@@ -21,6 +21,7 @@
 )]
 
 mod ask;
+mod cluster;
 mod crc64;
 mod dialect;
 mod encoder;
@@ -40,6 +41,7 @@ pub mod value;
 mod workload;
 
 pub use ask::{ask, count_command};
+pub use cluster::{Cluster, wait_for};
 pub use crc64::crc64;
 pub use dialect::Dialect;
 pub use encoder::{Encoder, StringForm};

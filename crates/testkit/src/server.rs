@@ -64,9 +64,19 @@ impl Server {
     /// own accord.
     pub fn start(program: &Path, options: &[&str], file: Option<&[u8]>) -> Self {
         // Between choosing a port and using it another program can take it.
+        Self::start_at(program, free_port, options, file)
+    }
+
+    /// The same on a port that `choose` has chosen.
+    pub(crate) fn start_at(
+        program: &Path,
+        choose: fn() -> u16,
+        options: &[&str],
+        file: Option<&[u8]>,
+    ) -> Self {
         let mut log = String::new();
         for _ in 0..3 {
-            let mut server = Self::spawn(program, options, file);
+            let mut server = Self::spawn(program, choose(), options, file);
             if server.is_up() {
                 return server;
             }
@@ -100,12 +110,11 @@ impl Server {
         server
     }
 
-    fn spawn(program: &Path, options: &[&str], file: Option<&[u8]>) -> Self {
+    fn spawn(program: &Path, port: u16, options: &[&str], file: Option<&[u8]>) -> Self {
         let dir = new_dir();
         if let Some(bytes) = file {
             fs::write(dir.join("dump.rdb"), bytes).unwrap();
         }
-        let port = free_port();
         let log = fs::File::create(dir.join("log")).unwrap();
         let child = Command::new(program)
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
@@ -185,11 +194,15 @@ fn answers(port: u16) -> bool {
 
 /// Redis 7 and Valkey refuse `DEBUG` unless told; older servers do not know the option.
 fn debug_option(program: &Path) -> &'static [&'static str] {
+    if major(program) >= 7 { &["--enable-debug-command", "local"] } else { &[] }
+}
+
+/// First number of the version of a server's program.
+fn major(program: &Path) -> u32 {
     let version = Command::new(program).arg("--version").output().unwrap().stdout;
     let version = String::from_utf8(version).unwrap();
     let major = version.split_once("v=").and_then(|(_, rest)| rest.split('.').next());
-    let major: u32 = major.unwrap().parse().unwrap();
-    if major >= 7 { &["--enable-debug-command", "local"] } else { &[] }
+    major.unwrap().parse().unwrap()
 }
 
 impl Drop for Server {

@@ -50,6 +50,8 @@ pub(crate) struct Fleet {
     /// URL of an S3 server with a backup `<instance>/<node>/small.rdb` in its bucket `backups`
     /// for each node; then the folders of nodes are of each process, and empty.
     pub(crate) store: Option<String>,
+    /// Tables after all others.
+    pub(crate) more: String,
 }
 
 /// A process that ends with this value.
@@ -89,6 +91,7 @@ impl Fleet {
             task_settings: String::new(),
             limits: String::new(),
             store: None,
+            more: String::new(),
         };
         for number in 0..3 {
             let path = fleet.backups(number);
@@ -185,6 +188,7 @@ impl Fleet {
                 );
             }
         }
+        text += &self.more;
         if self.store.is_some() {
             fs::create_dir_all(self.folder.path().join(format!("{name}.backups"))).unwrap();
         }
@@ -454,6 +458,7 @@ pub(crate) fn golden(fleet: &Fleet, choices: &[Choice]) -> HashMap<Choice, Strin
         task_settings: String::new(),
         limits: String::new(),
         store: None,
+        more: String::new(),
         ..*fleet
     };
     for number in 0..3 {

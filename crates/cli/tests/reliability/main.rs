@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
 mod analysis;
+mod backups;
 mod chaos;
 mod clocks;
 mod database;

@@ -21,11 +21,15 @@ pub(crate) type Keys = BTreeMap<(u64, Vec<u8>), (String, u64, Option<i64>)>;
 
 /// The servers to test with: four in the usual run, all that are installed in a long one.
 pub(crate) fn chosen_servers() -> Vec<(String, PathBuf)> {
-    let is_long = env::var_os("OFFKEY_LONG").is_some();
     let usual = ["redis-6.2.5", "redis-7.0.15", "redis-8.2.3", "valkey-9.1.2"];
     let mut found = servers();
-    found.retain(|(name, _)| is_long || usual.contains(&name.as_str()));
+    found.retain(|(name, _)| is_long() || usual.contains(&name.as_str()));
     found
+}
+
+/// Whether this is a long run.
+pub(crate) fn is_long() -> bool {
+    env::var_os("OFFKEY_LONG").is_some()
 }
 
 /// The program of one server, if it is installed.
@@ -122,15 +126,6 @@ pub(crate) fn assert_left_alone(client: &mut Client, before: u64, what: &str) {
     while replica_count(client) != before {
         assert!(since.elapsed() < Duration::from_secs(2), "{what}: a replica is left");
         thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Waits until `is_so`.
-pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !is_so() {
-        assert!(since.elapsed() < Duration::from_secs(40), "not so after 40 s: {what}");
-        thread::sleep(Duration::from_millis(50));
     }
 }
 

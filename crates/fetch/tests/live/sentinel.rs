@@ -6,16 +6,14 @@ use std::sync::atomic::AtomicBool;
 use offkey_fetch::{
     Access, Gate, LiveNode, Networks, Preference, Role, Taking, Topology, discover,
 };
-use offkey_testkit::{Server, fill, free_port};
+use offkey_testkit::{Server, fill, free_port, wait_for};
 
-use crate::data::{
-    Writer, address, assert_left_alone, assert_same, found, program, told, wait_for,
-};
+use crate::data::{Writer, address, assert_left_alone, assert_same, chosen_servers, found, told};
 
 #[test]
 fn nodes_are_those_that_sentinel_knows() {
-    for name in ["redis-7.0.15", "valkey-8.1.8"] {
-        let Some(program) = program(name) else { continue };
+    for (name, program) in chosen_servers() {
+        let name = name.as_str();
         let no_delay = ["--repl-diskless-sync-delay", "0"];
         let master = Server::start(&program, &no_delay, None);
         fill(&mut master.client(), 21, 20);

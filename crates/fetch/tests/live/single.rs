@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -10,11 +11,11 @@ use offkey_analysis::Open as _;
 use offkey_fetch::{
     Access, Address, Gate, LiveNode, Networks, Preference, Role, Secret, Taking, Topology, discover,
 };
-use offkey_testkit::{Server, fill};
+use offkey_testkit::{Rng, Server, fill, wait_for};
 
 use crate::data::{
-    Writer, address, assert_left_alone, assert_same, chosen_servers, config, found, live, program,
-    replica_count, told, wait_for,
+    Writer, address, assert_left_alone, assert_same, chosen_servers, config, found, is_long, live,
+    program, replica_count, told,
 };
 
 /// Diskless servers wait for more replicas, 5 s unless told otherwise.
@@ -91,14 +92,36 @@ fn user_with_the_least_rights_is_enough() {
     }
 }
 
+/// As managed services have it.
+#[test]
+fn server_that_knows_no_psync_is_told_with_the_alternatives() {
+    let renamed = ["--rename-command", "PSYNC", "", "--rename-command", "SYNC", ""];
+    for (name, program) in chosen_servers() {
+        let server = Server::start(&program, &renamed, None);
+        let folder = tempfile::tempdir().unwrap();
+        let node = live(&server, Access::default()).keep_in(folder.path());
+        let error = found(Arc::new(node)).1.error.unwrap();
+        for part in ["the server lets no replica attach", "export a backup", "redis-cli --rdb"] {
+            assert!(error.contains(part), "{name}: {error}");
+        }
+        assert_left_alone(&mut server.client(), 0, &name);
+        assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "{name}");
+    }
+}
+
 #[test]
 fn replica_is_found_and_taken_where_it_should_be() {
-    let Some(program) = program("redis-7.0.15") else { return };
-    let master = Server::start(&program, &NO_DELAY, None);
+    for (name, program) in chosen_servers() {
+        replica_of(&name, &program);
+    }
+}
+
+fn replica_of(name: &str, program: &Path) {
+    let master = Server::start(program, &NO_DELAY, None);
     fill(&mut master.client(), 14, 20);
     let port = master.port().to_string();
     let follows = ["--replicaof", "127.0.0.1", &port];
-    let replica = Server::start(&program, &[&NO_DELAY[..], &follows].concat(), None);
+    let replica = Server::start(program, &[&NO_DELAY[..], &follows].concat(), None);
     wait_for("the replica is online", || {
         let info = replica.client().run(&[b"INFO", b"replication"]).text();
         info.contains("master_link_status:up")
@@ -130,8 +153,8 @@ fn replica_is_found_and_taken_where_it_should_be() {
     };
     let (keys, input) = node(&replica);
     assert_eq!(input.error, None);
-    assert_same(&keys, &before, "replica");
-    assert_left_alone(&mut replica.client(), 0, "replica");
+    assert_same(&keys, &before, name);
+    assert_left_alone(&mut replica.client(), 0, name);
     assert_eq!(replica_count(&mut master.client()), 1);
     let error = node(&master).1.error.unwrap();
     assert!(error.contains("from replicas only, and this one says it is a master"), "{error}");
@@ -174,7 +197,12 @@ fn broken_line_leaves_the_server_alone() {
         let server = Server::start(&program, &NO_DELAY, None);
         let mut client = server.client();
         fill(&mut client, 15, 300);
-        for at in [0, 10, 40, 100, 200, 300, 1000, 20_000, 60_000] {
+        let len = server.save().metadata().unwrap().len();
+        let (len, mut rng) = (usize::try_from(len).unwrap(), Rng::new(7));
+        let few = [0, 10, 40, 100, 200, 300, 1000, 20_000, 60_000].into_iter();
+        let many = (0..1000).filter(|_| is_long());
+        let many = many.map(|_| u64::try_from(rng.below(len)).unwrap());
+        for at in few.chain(many) {
             let relay = cutting_relay(server.port(), at);
             let address = Address { host: "127.0.0.1".to_owned(), port: relay };
             let folder = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use offkey_fetch::{Access, Address, Gate, LiveNode, Taking, Timeouts, Tls};
+use offkey_fetch::{Access, Address, Gate, LiveNode, Secret, Taking, Timeouts, Tls};
 use offkey_testkit::{Server, fill, free_port};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -67,14 +67,20 @@ fn server_with_tls_is_verified_and_shown_our_certificate() {
     ];
     let server = Server::start(&program, &options, None);
     fill(&mut server.client(), 31, 50);
+    let mut client = server.client();
+    let rules = "ACL SETUSER backup on >sesame -@all +psync +sync +replconf +ping +role";
+    client.run(&rules.split(' ').map(str::as_bytes).collect::<Vec<_>>());
+    client.run(&[b"CONFIG", b"SET", b"requirepass", b"another"]);
     let own = (theirs.certificate.as_path(), theirs.key.as_path());
-    let take = |port: u16, tls: Option<Tls>| {
+    let take_with = |port: u16, tls: Option<Tls>, password: &str| {
         let timeouts = Timeouts { connect: Duration::from_secs(2), ..Timeouts::default() };
-        let access = Access { tls, timeouts, ..Access::default() };
+        let (user, password) = (Some("backup".to_owned()), Some(Secret::new(password)));
+        let access = Access { user, password, tls, timeouts };
         let address = Address { host: "127.0.0.1".to_owned(), port };
         let node = LiveNode::new(address, access, Taking::default(), Gate::new(1, 1));
         found(Arc::new(node)).1.error
     };
+    let take = |port, tls| take_with(port, tls, "sesame");
     let tls = |authority: &Path, own, name| Some(Tls::new(Some(authority), own, name).unwrap());
     assert_eq!(take(port, tls(&theirs.authority, Some(own), None)), None);
     for (tls, at, told) in [
@@ -87,6 +93,8 @@ fn server_with_tls_is_verified_and_shown_our_certificate() {
         let error = take(at, tls).unwrap();
         assert!(error.contains(told), "{error}");
     }
+    let error = take_with(port, tls(&theirs.authority, Some(own), None), "wrong").unwrap();
+    assert!(error.contains("login refused: WRONGPASS"), "{error}");
     let error = Tls::new(Some(&theirs.key), None, None).unwrap_err().to_string();
     assert!(error.contains("key.pem: cannot be used for TLS"), "{error}");
 }

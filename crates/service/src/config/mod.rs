@@ -411,6 +411,34 @@ mod tests {
     }
 
     #[test]
+    fn nodes_are_configured_or_looked_for() {
+        let instance = |lines: &str, node: &str| {
+            let (id, project) = (uuid::Uuid::nil(), "0123456789abcdef0123456789abcdef");
+            checked(&format!(
+                "data_dir = \"d\"\n{PROJECT}[[instances]]\nid = \"{id}\"\nname = \"i\"\n\
+                 project = \"{project}\"\nengine_version = \"7.0\"\n\
+                 [instances.live.discover]\nbackups = \"b\"\n{lines}\n{node}"
+            ))
+        };
+        let cluster = "topology = \"cluster\"\naddresses = [\"10.0.0.1:6379\", \"redis-0\"]";
+        let node = "[[instances.nodes]]\nid = \"n\"\nname = \"n\"\nip = \"192.0.2.1\"\n\
+                    role = \"master\"\nbackups = \"b\"\n";
+        instance(cluster, "").unwrap();
+        for (lines, node, part) in [
+            (cluster.to_owned(), node, "are configured and to be discovered"),
+            (cluster.replace("redis-0", "a b"), "", "not of the form host:port: \"a b\""),
+            (cluster.replace("\"10.0.0.1:6379\", \"redis-0\"", ""), "", "addresses has none"),
+            (cluster.replace("cluster", "sentinel"), "", "go together"),
+            (format!("{cluster}\nsentinel = \"main\""), "", "go together"),
+            (format!("{cluster}\nallow_networks = \"10/99\""), "", "allow_networks: not a network"),
+            (format!("{cluster}\nrefresh_seconds = 0"), "", "refresh_seconds is at least 1"),
+        ] {
+            let error = instance(&lines, node).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
     fn errors_quote_no_secret() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("offkey.toml");

@@ -10,6 +10,7 @@ mod auth;
 mod backups;
 mod common;
 mod create;
+mod discovery;
 mod events;
 mod integers;
 mod live;
