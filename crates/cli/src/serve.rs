@@ -12,6 +12,21 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::Outcome;
 
+/// Variables that say how object stores are reached, and whose certificates are trusted there:
+/// what an analysis has to know as well.
+const OF_NETWORK: [&str; 10] = [
+    "ALL_PROXY",
+    "all_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
 /// A fail point for tests, as `offkey_service::fail` explains them.
 const FAIL_POINT: &str = "OFFKEY_FAIL_POINT";
 
@@ -62,7 +77,8 @@ fn isolation() -> anyhow::Result<Isolation> {
         true => running.to_owned(),
         false => std::env::current_exe().context("cannot find this program")?,
     };
-    Ok(Isolation::Process(program))
+    let of_network = |name: &str| Some((name.into(), std::env::var_os(name)?));
+    Ok(Isolation::Process(program, OF_NETWORK.into_iter().filter_map(of_network).collect()))
 }
 
 /// Arms the fail point that a test asks for.

@@ -22,6 +22,6 @@ pub use objects::{
     Bucket, Listed, Object, ObjectOptions, ObjectUrl, ObjectUrlError, Places, Store, unusable,
 };
 pub use part::{part_file, remove_left_parts};
-pub use redis::{Access, Address, LiveNode, RedisUrl, Taking, Timeouts, Tls, UrlError};
+pub use redis::{Access, Address, LiveNode, Meter, RedisUrl, Taking, Timeouts, Tls, UrlError};
 pub use secret::Secret;
 pub use topology::{Found, Group, Node, Preference, Role, Slots, Topology, discover};

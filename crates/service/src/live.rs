@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use offkey_analysis::{Input, Options, keys};
-use offkey_fetch::{Access, Address, Gate, LiveNode, Taking, Timeouts, Tls, remove_left_parts};
+use offkey_fetch::{
+    Access, Address, Gate, LiveNode, Meter, Taking, Timeouts, Tls, remove_left_parts,
+};
 use serde::Deserialize;
 
 use crate::Secret;
@@ -156,7 +158,7 @@ impl Live {
         &self,
         node: &Node,
         file_name: &str,
-        gate: &Arc<Gate>,
+        (gate, meter): (&Arc<Gate>, &Arc<Meter>),
         stop: &Arc<AtomicBool>,
     ) -> Result<(), Failure> {
         let target = node.backups.join(file_name);
@@ -165,7 +167,7 @@ impl Live {
         }
         remove_left_parts(&node.backups);
         let live = self.node(node, Timeouts::default(), gate)?.keep_in(&node.backups);
-        let live = Arc::new(live);
+        let live = Arc::new(live.metered(Arc::clone(meter)));
         let stopped = Arc::clone(stop);
         let ends = keys(Input::Open(live.clone()), &Options::default(), &mut |_| match stopped
             .load(std::sync::atomic::Ordering::Relaxed)

@@ -75,11 +75,17 @@ fn limits_of_memory_and_time_end_an_analysis_and_nothing_else() {
 }
 
 #[test]
-fn process_that_analyses_has_its_limits_and_no_environment() {
+fn process_that_analyses_has_its_limits_and_of_the_environment_the_way_to_stores() {
+    for (variable, is_passed_on) in [("OFFKEY_CANARY", false), ("NO_PROXY", true)] {
+        process_with(variable, is_passed_on);
+    }
+}
+
+fn process_with(variable: &str, is_passed_on: bool) {
     let mut fleet = Fleet::new(None, 1);
     fleet.add_large();
     fleet.task_settings = "memory_mb = 512\ncpu_seconds = 99".to_owned();
-    let server = fleet.start("server", "serve", 1, Some(("OFFKEY_CANARY", "canary"))).unwrap();
+    let server = fleet.start("server", "serve", 1, Some((variable, "canary"))).unwrap();
     let client = fleet.client();
     client.create(&server.addr, 0, &Choice::One("large.rdb")).unwrap().task_id().unwrap();
     let start = Instant::now();
@@ -105,7 +111,10 @@ fn process_that_analyses_has_its_limits_and_no_environment() {
         let values: Vec<&str> = line[name.len()..].split_whitespace().collect();
         assert_eq!(values[..2], [value, value], "{line}");
     }
-    assert_eq!(environment, "");
+    let of_network =
+        |line: &str| line.to_lowercase().contains("_proxy=") || line.contains("SSL_CERT_");
+    assert!(environment.split_terminator('\0').all(of_network), "{environment}");
+    assert_eq!(environment.contains(&format!("{variable}=canary")), is_passed_on, "{environment}");
 }
 
 #[test]

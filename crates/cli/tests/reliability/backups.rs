@@ -16,8 +16,9 @@ const KEYS: u32 = 24;
 /// More than the buffers of the system hold, so that a kill comes in the middle.
 fn server() -> Option<Server> {
     let (_, program) = servers().into_iter().find(|(name, _)| name == "redis-7.0.15")?;
-    let no_delay = ["--repl-diskless-sync-delay", "0", "--rdbcompression", "no"];
-    let server = Server::start(&program, &no_delay, None);
+    // From its disk, so that it says how much there is to come.
+    let options = ["--repl-diskless-sync", "no", "--rdbcompression", "no"];
+    let server = Server::start(&program, &options, None);
     let mut client = server.client();
     for n in 0..KEYS {
         client.run(&[b"SET", format!("big:{n}").as_bytes(), &vec![b'x'; 1_000_000]]);
@@ -125,13 +126,17 @@ fn assert_nothing_half(fleet: &Fleet, redis: &mut Redis) {
 /// Waits until the analysis has ended; what is listed meanwhile is never half a backup.
 fn ends_well(fleet: &Fleet, addr: &str, task_id: &str, processes: &[&Process]) {
     let client = fleet.client();
-    let start = Instant::now();
+    let (start, mut seen) = (Instant::now(), Vec::new());
     let task = loop {
         let record = shown(&client, addr);
         let (_, whole) = parts(fleet);
         match record["status"].as_str().unwrap() {
             "succeed" => assert!(whole == 1 && record["size"].as_u64() > Some(24_000_000)),
-            status => assert!(["waiting", "backuping"].contains(&status), "{record}"),
+            status => {
+                assert!(["waiting", "backuping"].contains(&status), "{record}");
+                let percent: f64 = record["progress"].as_str().unwrap().parse().unwrap();
+                seen.push((percent, record["size"].as_u64().unwrap()));
+            }
         }
         let task = client.show(addr, 0, task_id).unwrap().json();
         if ["success", "failed"].contains(&task["status"].as_str().unwrap()) {
@@ -143,6 +148,10 @@ fn ends_well(fleet: &Fleet, addr: &str, task_id: &str, processes: &[&Process]) {
     };
     assert_eq!(task["status"], "success", "{task}\n{}", crate::fleet::explain(processes));
     assert_eq!(task["total_num"], KEYS);
+    let is_on_its_way = |(percent, size): &(f64, u64)| {
+        (1.0..100.0).contains(percent) && (240_000..24_300_000).contains(size)
+    };
+    assert!(seen.iter().any(is_on_its_way), "{seen:?}");
     assert_eq!(parts(fleet), (0, 1), "{:?}", files(fleet));
 }
 

@@ -178,10 +178,12 @@ fn lead(
         let _ = std::io::copy(&mut back, &mut to);
         let _ = to.shutdown(Shutdown::Both);
     });
-    while is_plain {
-        let request = head(&mut client)?;
-        seen.lock().unwrap().requests.push(request.clone());
-        server.write_all(request.as_bytes())?;
+    if is_plain {
+        loop {
+            let request = head(&mut client)?;
+            seen.lock().unwrap().requests.push(request.clone());
+            server.write_all(request.as_bytes())?;
+        }
     }
     std::io::copy(&mut client, &mut server)?;
     server.shutdown(Shutdown::Both)

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use offkey_analysis::{InputInfo, Open, Opened};
@@ -23,6 +23,28 @@ pub struct Taking {
     pub require_replica: bool,
 }
 
+/// How much of a server's data has come so far.
+#[derive(Debug, Default)]
+pub struct Meter {
+    taken: AtomicU64,
+    /// 0 while nobody has said.
+    len: AtomicU64,
+}
+
+impl Meter {
+    /// Bytes that have come.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that are to come in all; most servers do not say.
+    #[must_use]
+    pub fn whole(&self) -> Option<u64> {
+        Some(self.len.load(Ordering::Relaxed)).filter(|len| *len > 0)
+    }
+}
+
 /// A server whose data is read as a replica reads it, once.
 ///
 /// With [`LiveNode::keep_in`] the data is stored as well: in a temporary file until
@@ -34,6 +56,7 @@ pub struct LiveNode {
     taking: Taking,
     gate: Arc<Gate>,
     networks: Option<Networks>,
+    meter: Arc<Meter>,
     folder: Option<PathBuf>,
     /// All of the data, once it is there.
     kept: Arc<Mutex<Option<NamedTempFile>>>,
@@ -43,13 +66,20 @@ impl LiveNode {
     /// The server at `address`, which is not contacted before it is opened.
     #[must_use]
     pub fn new(address: Address, access: Access, taking: Taking, gate: Arc<Gate>) -> Self {
-        Self { address, access, taking, gate, networks: None, folder: None, kept: Arc::default() }
+        let (meter, kept) = (Arc::default(), Arc::default());
+        Self { address, access, taking, gate, networks: None, meter, folder: None, kept }
     }
 
     /// Makes sure that the address lies in `networks`: for one that another server named.
     #[must_use]
     pub fn within(self, networks: Networks) -> Self {
         Self { networks: Some(networks), ..self }
+    }
+
+    /// Counts on `meter`.
+    #[must_use]
+    pub fn metered(self, meter: Arc<Meter>) -> Self {
+        Self { meter, ..self }
     }
 
     /// Stores the data too, in a temporary file in `folder`.
@@ -118,9 +148,11 @@ impl Open for LiveNode {
         };
         let (payload, pass) = self.start(stop)?;
         let len = payload.len();
-        let kept = Arc::clone(&self.kept);
-        let pass = Some(pass);
-        let reader = Reading { payload, file, kept, pass, name: self.address.to_string() };
+        self.meter.len.store(len.unwrap_or(0), Ordering::Relaxed);
+        self.meter.taken.store(0, Ordering::Relaxed);
+        let (kept, meter) = (Arc::clone(&self.kept), Arc::clone(&self.meter));
+        let (pass, name) = (Some(pass), self.address.to_string());
+        let reader = Reading { payload, file, kept, meter, pass, name };
         Ok(Opened { reader: Box::new(reader), len })
     }
 
@@ -134,6 +166,7 @@ struct Reading {
     payload: Payload,
     file: Option<NamedTempFile>,
     kept: Arc<Mutex<Option<NamedTempFile>>>,
+    meter: Arc<Meter>,
     pass: Option<Pass>,
     name: String,
 }
@@ -145,6 +178,7 @@ impl Read for Reading {
             io::Error::new(error.kind(), format!("{}: cannot be stored: {error}", self.name))
         };
         if len > 0 {
+            self.meter.taken.fetch_add(u64::try_from(len).unwrap_or(0), Ordering::Relaxed);
             if let Some(file) = &mut self.file {
                 file.write_all(buf.get(..len).unwrap_or_default()).map_err(failed)?;
             }

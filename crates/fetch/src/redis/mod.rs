@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 pub(crate) use connection::Connection;
-pub use live::{LiveNode, Taking};
+pub use live::{LiveNode, Meter, Taking};
 pub(crate) use resp::Reply;
 pub use tls::Tls;
 pub use url::{RedisUrl, UrlError};

@@ -213,7 +213,9 @@ async fn find(instance: &Arc<Instance>, id: Uuid) -> Result<Vec<Backup>, ApiErro
 /// A backup in the words of the API, and its time: its files, what is known of its taking, or
 /// both.
 fn listed(instance: &Instance, files: Vec<Backup>, record: Option<Record>) -> (i64, BackupRecord) {
-    let size = files.iter().map(|file| file.len).sum();
+    let so_far = record.as_ref().filter(|record| record.state == RecordState::Backuping);
+    let so_far = so_far.and_then(|record| u64::try_from(record.bytes).ok()).unwrap_or_default();
+    let size = files.iter().map(|file| file.len).sum::<u64>().max(so_far);
     let written_at_ms = files.iter().map(|file| file.written_at_ms).max().unwrap_or_default();
     let first = files.into_iter().next();
     let begun_at_ms = record.as_ref().map_or(written_at_ms, |record| record.created_at_ms);
@@ -229,7 +231,11 @@ fn listed(instance: &Instance, files: Vec<Backup>, record: Option<Record>) -> (i
     let remark = record.as_ref().map(|record| record.remark.clone());
     let error_msg = record.as_ref().and_then(|record| record.error.clone());
     let listed = BackupRecord {
-        backup_id: first.as_ref().map(|file| file.id).or(record.map(|r| r.id)).unwrap_or_default(),
+        backup_id: first
+            .as_ref()
+            .map(|file| file.id)
+            .or(record.as_ref().map(|r| r.id))
+            .unwrap_or_default(),
         backup_name: file_name,
         instance_id: instance.id,
         size,
@@ -238,7 +244,11 @@ fn listed(instance: &Instance, files: Vec<Backup>, record: Option<Record>) -> (i
         created_at: timestamp(begun_at_ms),
         updated_at: timestamp(ended_at_ms),
         execution_at: timestamp(begun_at_ms),
-        progress: if state == RecordState::Succeed { "100.00" } else { "0.00" },
+        progress: match (state, &record) {
+            (RecordState::Succeed, _) => "100.00".to_owned(),
+            (RecordState::Backuping, Some(record)) => percent(record.progress),
+            (RecordState::Backuping | RecordState::Waiting | RecordState::Failed, _) => percent(0),
+        },
         error_code: if state == RecordState::Failed { "DCS.5000" } else { "" },
         remark: remark.unwrap_or_else(|| format!("node {node_id}")),
         node_id,
@@ -248,4 +258,9 @@ fn listed(instance: &Instance, files: Vec<Backup>, record: Option<Record>) -> (i
         backup_format: "rdb",
     };
     (begun_at_ms, listed)
+}
+
+/// Hundredths of a percent as the API has them.
+fn percent(hundredths: i64) -> String {
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }

@@ -8,6 +8,7 @@ pub(crate) mod arrival;
 mod due;
 mod host;
 mod pattern;
+mod progress;
 pub(crate) mod record;
 mod retain;
 mod schedule;

@@ -49,6 +49,10 @@ pub(crate) struct Record {
     pub(crate) error: Option<String>,
     /// Whether it stays when the analysis that it was taken for has ended.
     pub(crate) keep: bool,
+    /// Bytes that have come, while it is taken.
+    pub(crate) bytes: i64,
+    /// The same in hundredths of a percent.
+    pub(crate) progress: i64,
 }
 
 impl Record {
@@ -85,6 +89,8 @@ impl Record {
             faults: 0,
             error: None,
             keep: true,
+            bytes: 0,
+            progress: 0,
         }
     }
 

@@ -9,13 +9,14 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
 
+use super::progress::Progress;
 use super::record::{File, Record};
 use super::{Failure, host};
 use crate::Clock;
 use crate::config::Instance;
 use crate::discovery::Finder;
 use crate::settings::AnalysisConfig;
-use crate::store::{News, Store};
+use crate::store::{News, Store, StoreError};
 use crate::tasks::Tasks;
 
 /// How often a process looks for something to do.
@@ -85,13 +86,14 @@ impl Taker {
     async fn take(&self, record: &Record, stop: &mut watch::Receiver<bool>) {
         tracing::info!(backup_id = %record.id, attempt = record.attempt, "backup starts");
         let unwanted = Arc::new(AtomicBool::new(false));
-        let files = self.files(record, &unwanted);
+        let progress = Arc::new(Progress::new(record));
+        let files = self.files(record, &progress, &unwanted);
         tokio::pin!(files);
         let mut beat = interval(self.lease / 6);
         let result = loop {
             tokio::select! {
                 result = &mut files => break result,
-                _ = beat.tick() => match self.tasks.store.beat_backup(record, self.lease).await {
+                _ = beat.tick() => match self.beat(record, &progress).await {
                     Ok(true) => {}
                     Ok(false) => unwanted.store(true, Ordering::Relaxed),
                     Err(error) => tracing::error!(%error, "lease of a backup not renewed"),
@@ -126,18 +128,33 @@ impl Taker {
         }
     }
 
+    async fn beat(&self, record: &Record, progress: &Progress) -> Result<bool, StoreError> {
+        self.tasks.store.beat_backup(record, progress.at_present(), self.lease).await
+    }
+
     /// Takes the file of each node.
-    async fn files(&self, record: &Record, unwanted: &Arc<AtomicBool>) -> Result<(), Failure> {
+    async fn files(
+        &self,
+        record: &Record,
+        progress: &Arc<Progress>,
+        unwanted: &Arc<AtomicBool>,
+    ) -> Result<(), Failure> {
         if record.attempt - record.faults > ATTEMPTS_MAX {
             return Err(format!("the process that took it died {ATTEMPTS_MAX} times").into());
         }
         let instance = self.finder.instances.get(record.instance_id);
         let instance = instance.ok_or("the instance is no longer configured")?;
         let mut tasks = Vec::new();
-        for file in record.files.clone() {
-            let (store, gate) = (self.tasks.store.clone(), Arc::clone(&self.gate));
-            let (instance, stop) = (Arc::clone(&instance), Arc::clone(unwanted));
-            tasks.push(tokio::spawn(one(store, instance, file, gate, self.lease, stop)));
+        for (number, file) in record.files.iter().cloned().enumerate() {
+            let taking = One {
+                store: self.tasks.store.clone(),
+                instance: Arc::clone(&instance),
+                file,
+                gate: Arc::clone(&self.gate),
+                lease: self.lease,
+                stop: Arc::clone(unwanted),
+            };
+            tasks.push(tokio::spawn(taking.take(Arc::clone(progress), number)));
         }
         let mut result = Ok(());
         for task in tasks {
@@ -152,29 +169,36 @@ impl Taker {
     }
 }
 
-/// Takes the file of one node.
-async fn one(
+/// The file of one node.
+struct One {
     store: Store,
     instance: Arc<Instance>,
     file: File,
     gate: Arc<Gate>,
     lease: Duration,
     stop: Arc<AtomicBool>,
-) -> Result<(), Failure> {
-    let node = instance.node(&file.node_id).cloned().ok_or_else(|| Failure {
-        why: format!("node is not one of the instance: {}", file.node_id),
-        // Another process may have found it a moment ago.
-        may_pass: instance.discover().is_some(),
-    })?;
-    let work = async {
-        let (node, stop) = (node.clone(), Arc::clone(&stop));
-        let taken = spawn_blocking(move || {
-            let live = instance.live.as_ref().ok_or("the instance has no [live] any more")?;
-            live.take(&node, &file.file_name, &gate, &stop)
-        });
-        taken.await.unwrap_or_else(|panic| Err(panic.to_string().into()))
-    };
-    host::alone(&store, &node, lease, &stop, work).await
+}
+
+impl One {
+    async fn take(self, progress: Arc<Progress>, number: usize) -> Result<(), Failure> {
+        let Self { store, instance, file, gate, lease, stop } = self;
+        let node = instance.node(&file.node_id).cloned().ok_or_else(|| Failure {
+            why: format!("node is not one of the instance: {}", file.node_id),
+            // Another process may have found it a moment ago.
+            may_pass: instance.discover().is_some(),
+        })?;
+        let work = async {
+            let (node, stop, meter) = (node.clone(), Arc::clone(&stop), progress.meter(number));
+            let taken = spawn_blocking(move || {
+                let live = instance.live.as_ref().ok_or("the instance has no [live] any more")?;
+                live.take(&node, &file.file_name, (&gate, &meter), &stop)
+            });
+            taken.await.unwrap_or_else(|panic| Err(panic.to_string().into()))
+        };
+        host::alone(&store, &node, lease, &stop, work).await?;
+        progress.ends(number);
+        Ok(())
+    }
 }
 
 /// How long to wait after so many faults before.

@@ -183,7 +183,7 @@ fn tell(instance: &Instance, before: &Finding, after: &Finding) {
         let (group, role) = (&node.group, node.role);
         match &node.told.standing {
             Standing::Active => {
-                tracing::info!(instance, node_id, at, group, ?role, "node is there")
+                tracing::info!(instance, node_id, at, group, ?role, "node is there");
             }
             Standing::Inactive(why) => {
                 tracing::warn!(instance, node_id, at, group, ?role, why, "node cannot be used");

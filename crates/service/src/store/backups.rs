@@ -18,7 +18,7 @@ const LISTED_MAX: i64 = 10_000;
 macro_rules! record_columns {
     () => {
         "id, project_id, instance_id, remark, kind, state, files, created_at_ms, updated_at_ms, \
-         attempt, faults, error, keep"
+         attempt, faults, error, keep, bytes, progress"
     };
 }
 
@@ -121,7 +121,8 @@ impl Store {
     pub(crate) async fn claim_backup(&self, lease: Duration) -> Result<Option<Record>, StoreError> {
         self.within(async {
             let row = sqlx::query(concat!(
-                "UPDATE backups SET state = 'backuping', attempt = attempt + 1, updated_at_ms = ",
+                "UPDATE backups SET state = 'backuping', attempt = attempt + 1, bytes = 0, ",
+                "progress = 0, updated_at_ms = ",
                 now_ms!(),
                 ", lease_until_ms = $1 + ",
                 now_ms!(),
@@ -141,21 +142,24 @@ impl Store {
         .await
     }
 
-    /// Renews the lease; false if the backup is lost, since it was deleted or taken over.
+    /// Renews the lease and notes how far the backup is; false if the backup is lost, since it was deleted or taken over.
     pub(crate) async fn beat_backup(
         &self,
         claimed: &Record,
+        (bytes, progress): (i64, i64),
         lease: Duration,
     ) -> Result<bool, StoreError> {
         self.within(async {
             let renewed = sqlx::query(concat!(
-                "UPDATE backups SET lease_until_ms = $3 + ",
+                "UPDATE backups SET bytes = $4, progress = $5, lease_until_ms = $3 + ",
                 now_ms!(),
                 " WHERE id = $1 AND attempt = $2 AND state = 'backuping'"
             ))
             .bind(claimed.id.to_string())
             .bind(claimed.attempt)
             .bind(millis(lease))
+            .bind(bytes)
+            .bind(progress)
             .execute(&self.pool)
             .await?;
             Ok(renewed.rows_affected() == 1)
@@ -284,5 +288,7 @@ fn record(row: &AnyRow) -> Result<Record, StoreError> {
         faults: row.try_get("faults")?,
         error: row.try_get("error")?,
         keep: text("keep")? == "yes",
+        bytes: row.try_get("bytes")?,
+        progress: row.try_get("progress")?,
     })
 }

@@ -34,7 +34,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, Sql)] = &[
     (6, "backups", Sql::Same(include_str!("../../migrations/0006_backups.sql"))),
     (7, "faults", Sql::Same(include_str!("../../migrations/0007_faults.sql"))),
     (8, "unkept backups", Sql::Same(include_str!("../../migrations/0008_unkept_backups.sql"))),
-    (9, "findings", Sql::Same(include_str!("../../migrations/0009_findings.sql"))),
+    (9, "found nodes", Sql::Same(include_str!("../../migrations/0009_found_nodes.sql"))),
 ];
 
 /// Brings the tables up to date; a process that is killed on the way leaves whole migrations.

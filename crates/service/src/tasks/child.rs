@@ -4,6 +4,7 @@
 //! (`frame`). It takes limits upon itself before it reads a byte of a backup, and ends when its
 //! stdin does: with the worker, however that dies.
 
+use std::ffi::OsString;
 use std::io::{self, Read, Stdin, Stdout, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -42,8 +43,9 @@ pub enum Isolation {
     /// On a thread of this process, which a bad file can take down.
     #[default]
     None,
-    /// In a process of its own: this program with the argument `child`, which calls [`child`].
-    Process(PathBuf),
+    /// In a process of its own: this program with the argument `child`, which calls [`child`],
+    /// with these variables and no others.
+    Process(PathBuf, Vec<(OsString, OsString)>),
 }
 
 /// Why [`child`] could not do its work.
@@ -119,11 +121,11 @@ pub(super) async fn run(
 ) -> Ended {
     let result = match isolation {
         Isolation::None => here(job, &earlier, watch).await,
-        Isolation::Process(program) => {
+        Isolation::Process(program, environment) => {
             let memory_bytes = u64::from(limits.memory_mb) << 20;
             let cpu_seconds = u64::from(limits.cpu_seconds);
             let order = Order { job, memory_bytes, cpu_seconds };
-            in_process(program, &order, &earlier, watch).await
+            in_process((program, environment), &order, &earlier, watch).await
         }
     };
     result.unwrap_or_else(|ended| ended)
@@ -156,7 +158,7 @@ async fn here(job: Job, earlier: &Earlier, watch: &Arc<Watch>) -> Result<Ended, 
 }
 
 async fn in_process(
-    program: &Path,
+    (program, environment): (&Path, &[(OsString, OsString)]),
     order: &Order,
     earlier: &Earlier,
     watch: &Watch,
@@ -164,8 +166,9 @@ async fn in_process(
     let failed = |error: io::Error| Ended::Died(format!("{}: {error}", program.display()));
     let mut child = Command::new(program)
         .arg("child")
-        // Nothing of the service's environment concerns it.
+        // Of the service's environment nothing else concerns it.
         .env_clear()
+        .envs(environment.iter().cloned())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -411,7 +414,7 @@ mod tests {
     #[tokio::test]
     async fn process_that_cannot_be_started_is_no_death() {
         with_each(|store| async move {
-            let isolation = Isolation::Process(PathBuf::from("/nowhere/offkey"));
+            let isolation = Isolation::Process(PathBuf::from("/nowhere/offkey"), vec![]);
             let settings = AnalysisConfig::default();
             let job = Job { step: Step::Whole, inputs: vec![], settings, now_ms: 0, blobs: 0 };
             let earlier = Earlier { store, task_id: Uuid::nil(), parts: vec![] };
@@ -435,7 +438,7 @@ mod tests {
             let settings = AnalysisConfig::default();
             let job = Job { step: Step::Join, inputs: vec![], settings, now_ms: 0, blobs: 1 };
             let earlier = Earlier { store, task_id: Uuid::nil(), parts: vec![(Step::Count, 0)] };
-            let (isolation, limits) = (Isolation::Process(program), TaskLimits::default());
+            let (isolation, limits) = (Isolation::Process(program, vec![]), TaskLimits::default());
             let watch = Arc::default();
             let ended = run(&isolation, &limits, job, earlier, &watch);
             let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;

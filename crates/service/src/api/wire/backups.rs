@@ -38,7 +38,7 @@ pub(crate) struct BackupRecord {
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
     pub(crate) execution_at: String,
-    pub(crate) progress: &'static str,
+    pub(crate) progress: String,
     pub(crate) error_code: &'static str,
     /// What was said when it was taken; of a file that came otherwise its node.
     pub(crate) remark: String,

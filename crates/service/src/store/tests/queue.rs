@@ -172,6 +172,8 @@ async fn task_whose_backup_is_on_its_way_waits_without_a_worker() {
             faults: 0,
             keep: true,
             error: None,
+            bytes: 0,
+            progress: 0,
         };
         // The backup of the only part, that of the second of two, and one that nobody reads.
         let of = |id: u128| Part { backup_id: Uuid::from_u128(id), ..part("n0") };

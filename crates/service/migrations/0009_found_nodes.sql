@@ -16,3 +16,7 @@ CREATE TABLE hosts (
     holder         TEXT   NOT NULL,
     lease_until_ms BIGINT NOT NULL
 );
+
+-- How far a backup is: bytes that have come, and hundredths of a percent.
+ALTER TABLE backups ADD COLUMN bytes BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE backups ADD COLUMN progress BIGINT NOT NULL DEFAULT 0;
