@@ -142,8 +142,12 @@ impl Bucket {
                 let (len, modified) = (object.size?, object.last_modified?);
                 Some(Listed { key: object.key, len, modified, tag: object.etag? })
             }));
+            if listed.len() > LISTED_MAX {
+                let text = format!("{}: more than {LISTED_MAX} objects", self.name(prefix));
+                return Err(Error::new(ErrorKind::Local, text));
+            }
             continued = page.next_continuation_token;
-            if continued.is_none() || listed.len() > LISTED_MAX {
+            if continued.is_none() {
                 return Ok(listed);
             }
         }

@@ -99,6 +99,15 @@ fn files_of_a_folder_belong_to_nodes_by_their_names() {
     fs::remove_file(folder.path().join(&names[0])).unwrap();
     assert_eq!(listed(&service), found[..1].iter().chain(&found[2..]).cloned().collect::<Vec<_>>());
     assert_eq!(service.create(&id).code(), (400, "DCS.4063"));
+    // What comes is listed at once, there and in the folder of the node; what is on its way under
+    // the name that Redis gives it is not.
+    fs::write(folder.path().join(&names[0]), strings(4)).unwrap();
+    for name in ["dump.rdb", "temp-7.rdb"] {
+        fs::write(service.folder.path().join("backups").join(name), strings(5)).unwrap();
+    }
+    let listed = listed(&service);
+    assert_eq!(listed.len(), found.len() + 1, "{listed:?}");
+    assert!(listed.contains(&found[1]) && listed.contains(&of("dump.rdb", NODE)));
 }
 
 #[test]

@@ -210,6 +210,19 @@ fn limits_roles_names_and_signatures() {
     let service = service_with(|config| config.limits.upload_mb = 1);
     assert!(bytes.len() > 1 << 20);
     assert_eq!(put(&service, "a.rdb", &bytes).code(), (413, "APIGW.0201"));
+    // Without a length, once too much of it has come.
+    let request = with_token(&service, "a.rdb", &[("transfer-encoding", "chunked")]);
+    let head = String::from_utf8(request.head()).unwrap().replace("content-length: 0\r\n", "");
+    let mut connection = service.connect();
+    let stream = connection.0.get_mut();
+    stream.write_all(head.as_bytes()).unwrap();
+    for chunk in bytes.chunks(100_000) {
+        // The answer may come before the end.
+        let _ = stream.write_all(format!("{:x}\r\n", chunk.len()).as_bytes());
+        let _ = stream.write_all(&[chunk, b"\r\n"].concat());
+    }
+    assert_eq!(connection.read().code(), (413, "APIGW.0201"));
+    until_nothing_is_left(&service);
     for name in ["temp-1.rdb", ".a.rdb", "a.txt", "..%2fa.rdb", "a%00.rdb", "%ff.rdb", "a.rdb%0a"] {
         let mut request = with_token(&service, name, &[]);
         request.body = strings(1);
