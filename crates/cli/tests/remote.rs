@@ -102,7 +102,7 @@ fn password_is_asked_for_and_not_shown() {
     let file = folder.path().join("report.json");
     for (password, status) in [(PASSWORD, 0), ("wrong", 1)] {
         let command = format!(
-            "{} analyze redis://127.0.0.1:{} --ask-password --format json -o {}",
+            "tty; exec {} analyze redis://127.0.0.1:{} --ask-password --format json -o {}",
             env!("CARGO_BIN_EXE_offkey"),
             server.port(),
             file.display()
@@ -120,6 +120,13 @@ fn password_is_asked_for_and_not_shown() {
             stdout.read_exact(&mut byte).unwrap();
             shown.push(byte[0]);
         }
+        // The prompt may be there a moment before the echo is switched off.
+        let shown_first = String::from_utf8_lossy(&shown).into_owned();
+        let terminal = shown_first.lines().next().unwrap().trim();
+        wait_for("the echo is off", || {
+            let told = Command::new("stty").args(["-a", "-F", terminal]).output().unwrap();
+            String::from_utf8(told.stdout).unwrap().contains(" -echo ")
+        });
         let mut stdin = script.stdin.take().unwrap();
         stdin.write_all(format!("{password}\n").as_bytes()).unwrap();
         stdout.read_to_end(&mut shown).unwrap();
@@ -157,6 +164,7 @@ fn nodes_of_a_cluster_and_of_sentinel_are_read() {
         names
     };
     for (arguments, read) in [(&of_masters[..], 0..3), (&of_replicas, 3..6)] {
+        wait_for("the cluster is whole", || offkey(arguments, &[]).status.success());
         let report = report(&offkey(arguments, &[]));
         assert_eq!((&report["total_num"], &report["complete"]), (&300.into(), &true.into()));
         let mut expected: Vec<_> = cluster.servers.get(read).unwrap().iter().map(url).collect();

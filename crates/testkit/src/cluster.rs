@@ -94,7 +94,10 @@ impl Cluster {
         for server in &self.servers {
             wait_for("every node sees the whole cluster", || {
                 let info = server.client().run(&[b"CLUSTER", b"INFO"]).text();
-                info.contains("cluster_state:ok") && info.contains(&known)
+                let nodes = server.client().run(&[b"CLUSTER", b"NODES"]).text();
+                let replicas = nodes.lines().filter(|line| line.contains("slave")).count();
+                let is_known = info.contains("cluster_state:ok") && info.contains(&known);
+                is_known && replicas == count - MASTERS
             });
         }
     }

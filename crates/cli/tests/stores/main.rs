@@ -83,8 +83,9 @@ fn bucket_stands_in_the_host_name_and_requests_are_signed_for_it() {
         assert!(!request.contains("/backups"), "{request}");
         assert!(request.contains("X-Amz-Security-Token="), "{request}");
     }
-    assert!(requests[0].starts_with("GET /?"), "{requests:?}");
-    assert!(requests[1].starts_with("GET /redis/a%20b.rdb?"), "{requests:?}");
+    for path in ["GET /?", "GET /redis/a%20b.rdb?", "GET /redis/c.rdb?"] {
+        assert!(requests.iter().any(|request| request.starts_with(path)), "{requests:?}");
+    }
     assert_signed(&requests);
 
     // And for the path, where it stands there. The server knows it by the address.
