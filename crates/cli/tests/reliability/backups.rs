@@ -26,29 +26,32 @@ fn server() -> Option<Server> {
     Some(server)
 }
 
-/// An instance of one node, which is configured or looked for.
-fn fleet(database: Option<String>, server: &Server, is_found: bool) -> Fleet {
+/// An instance of one node for each server, which is configured or looked for.
+fn fleet(database: Option<String>, servers: &[&Server], is_found: bool) -> Fleet {
     let mut fleet = Fleet::new(database, 0);
     fleet.projects = 1;
     fleet.lease_seconds = 2;
-    let port = server.port();
-    let live = "[instances.live]\nmax_bytes_per_second = 6000000\n";
-    let nodes = match is_found {
-        true => format!(
-            "{live}[instances.live.discover]\ntopology = \"replication\"\n\
-             addresses = [\"127.0.0.1:{port}\"]\nbackups = \"found\"\nrefresh_seconds = 1\n"
-        ),
-        false => format!(
-            "{live}[[instances.nodes]]\nid = \"{}\"\nname = \"n\"\nrole = \"master\"\n\
-             ip = \"127.0.0.1\"\nport = {port}\nbackups = \"backups0\"\n",
-            node(0, 0)
-        ),
-    };
-    fleet.more = format!(
-        "[[instances]]\nid = \"{}\"\nproject = \"{}\"\nname = \"i\"\nengine_version = \"7.0\"\n{nodes}",
-        crate::fleet::instance(0),
-        crate::fleet::project(0),
-    );
+    for (number, server) in servers.iter().enumerate() {
+        let port = server.port();
+        let live = "[instances.live]\nmax_bytes_per_second = 6000000\n";
+        let nodes = match is_found {
+            true => format!(
+                "{live}[instances.live.discover]\ntopology = \"replication\"\n\
+                 addresses = [\"127.0.0.1:{port}\"]\nbackups = \"found\"\nrefresh_seconds = 1\n"
+            ),
+            false => format!(
+                "{live}[[instances.nodes]]\nid = \"{}\"\nname = \"n\"\nrole = \"master\"\n\
+                 ip = \"127.0.0.1\"\nport = {port}\nbackups = \"backups{number}\"\n",
+                node(number, 0)
+            ),
+        };
+        fleet.more += &format!(
+            "[[instances]]\nid = \"{}\"\nproject = \"{}\"\nname = \"i\"\n\
+             engine_version = \"7.0\"\n{nodes}",
+            crate::fleet::instance(number),
+            crate::fleet::project(0),
+        );
+    }
     fs::remove_file(fleet.backups(0).join("small.rdb")).unwrap();
     fleet
 }
@@ -159,7 +162,7 @@ fn ends_well(fleet: &Fleet, addr: &str, task_id: &str, processes: &[&Process]) {
 fn backup_of_a_service_that_is_killed_is_taken_when_it_is_back() {
     let Some(server) = server() else { return };
     let mut redis = server.client();
-    let fleet = fleet(None, &server, false);
+    let fleet = fleet(None, &[&server], false);
     let first = fleet.serve("server", 1);
     let task_id = begin(&fleet, &first.addr);
     assert_eq!(replicas(&mut redis), 1);
@@ -176,7 +179,7 @@ fn backup_of_a_process_that_is_killed_is_taken_by_another() {
     let (Some(server), Some(cluster)) = (server(), Postgres::start()) else { return };
     let mut redis = server.client();
     for is_found in [false, true] {
-        let fleet = fleet(Some(cluster.database()), &server, is_found);
+        let fleet = fleet(Some(cluster.database()), &[&server], is_found);
         // Which process takes it is the one that is there.
         let taking = fleet.worker("taking", 1);
         let api = fleet.serve("api", 0);
@@ -207,7 +210,7 @@ fn backup_of_a_process_that_is_killed_is_taken_by_another() {
 fn backup_that_kills_its_process_is_given_up() {
     let Some(server) = server() else { return };
     let mut redis = server.client();
-    let fleet = fleet(None, &server, false);
+    let fleet = fleet(None, &[&server], false);
     let mut first = fleet.serve("server", 1);
     let task_id = begin(&fleet, &first.addr);
     for _ in 0..2 {
@@ -226,4 +229,41 @@ fn backup_that_kills_its_process_is_given_up() {
     assert_eq!((&record["status"], &record["error_msg"]), (&json!("failed"), &json!(told)));
     assert_nothing_half(&fleet, &mut redis);
     wait_for("what the dead have left is removed", || files(&fleet).is_empty());
+}
+
+#[test]
+fn host_is_left_to_one_process_at_a_time() {
+    let (Some(first), Some(second)) = (server(), server()) else { return };
+    let Some(cluster) = Postgres::start() else { return };
+    let fleet = fleet(Some(cluster.database()), &[&first, &second], false);
+    let processes = [fleet.worker("a", 1), fleet.worker("b", 1), fleet.serve("api", 0)];
+    let (client, addr) = (fleet.client(), &processes[2].addr);
+    let body = json!({"node_ids": "*", "backup_ids": "new"}).to_string();
+    let tasks = [0, 1].map(|number| {
+        let created = client.call(addr, "POST", number, "/offline/key-analysis", &body).unwrap();
+        created.task_id().unwrap_or_else(|| panic!("{created:?}"))
+    });
+    let (mut of_first, mut of_second) = (first.client(), second.client());
+    let mut seen = [0; 2];
+    let has_ended = |number: usize| {
+        let task = client.show(addr, number, &tasks[number]).unwrap().json();
+        assert_ne!(task["status"], "failed", "{task}");
+        task["status"] == "success"
+    };
+    let start = Instant::now();
+    while !(has_ended(0) && has_ended(1)) {
+        let before = replicas(&mut of_first);
+        let other = replicas(&mut of_second);
+        let after = replicas(&mut of_first);
+        // Of each a backup is taken once: it went on all the while.
+        assert!(before + other + after < 3, "both are read at the same time");
+        seen[0] += before;
+        seen[1] += other;
+        let is_late = start.elapsed() > Duration::from_secs(90);
+        assert!(!is_late, "{}", crate::fleet::explain(&processes.each_ref()));
+        sleep(Duration::from_millis(10));
+    }
+    assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
+    let took = processes.iter().filter(|process| process.logged(&["backup starts"])).count();
+    assert_eq!(took, 2, "{}", crate::fleet::explain(&processes.each_ref()));
 }
