@@ -81,7 +81,8 @@ fn told(service: &Service) -> Vec<(String, String, String, String)> {
 }
 
 fn node_at(service: &Service, port: u16) -> Option<Value> {
-    nodes(service).into_iter().find(|node| node["node_port"] == port.to_string())
+    let port = port.to_string();
+    nodes(service).into_iter().find(|node| node["node_port"] == port)
 }
 
 /// What is to be told, in the order of ports.
