@@ -42,9 +42,15 @@ fn access() -> Access {
     Access { password: Some(Secret::new(PASSWORD)), timeouts, ..Access::default() }
 }
 
-fn live(node: &Node, folder: &Path) -> Arc<LiveNode> {
+/// The same where nothing is waited for: a busy machine is no dawdling node.
+fn patient() -> Access {
+    let timeouts = Timeouts { read: Duration::from_secs(20), ..access().timeouts };
+    Access { timeouts, ..access() }
+}
+
+fn live(node: &Node, folder: &Path, access: Access) -> Arc<LiveNode> {
     let gate = Gate::new(64, 64);
-    let live = LiveNode::new(node.address(), access(), Taking::default(), gate);
+    let live = LiveNode::new(node.address(), access, Taking::default(), gate);
     Arc::new(live.keep_in(folder))
 }
 
@@ -53,9 +59,9 @@ fn analysed(live: &Arc<LiveNode>) -> Report {
 }
 
 /// The error of a backup that must fail; nothing may be left of it.
-fn failure(node: &Node) -> String {
+fn failure(node: &Node, access: Access) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let live = live(node, folder.path());
+    let live = live(node, folder.path(), access);
     let report = analysed(&live);
     assert!(!report.complete, "success of {:?}", report.inputs);
     live.persist(&folder.path().join("backup.rdb"), &report.inputs[0]).unwrap_err();
@@ -80,7 +86,7 @@ fn data_arrives_whole_however_it_is_cut_into_pieces() {
                 let pace = Some((len, Duration::ZERO));
                 node.set(Script { pace, ..Script::honest(framed) });
                 let folder = tempfile::tempdir().unwrap();
-                let live = live(&node, folder.path());
+                let live = live(&node, folder.path(), patient());
                 let report = analysed(&live);
                 assert!(report.complete, "{:?}", report.inputs);
                 assert_eq!(report.total_num, 20);
@@ -106,7 +112,7 @@ fn reset_at_every_offset_is_an_error() {
         let script = Script::honest(framed);
         for at in 0..script.len() {
             node.set(Script { reset_at: Some(at), ..script.clone() });
-            let error = failure(&node);
+            let error = failure(&node, patient());
             let is_told = ["connection lost", "closed the connection"];
             assert!(is_told.iter().any(|told| error.contains(told)), "at {at}: {error}");
             assert!(!error.contains(PASSWORD), "{error}");
@@ -137,7 +143,7 @@ fn password_is_shown_to_no_stranger() {
     ];
     for (name, script, told) in lies {
         node.set(script);
-        let error = failure(&node);
+        let error = failure(&node, access());
         assert!(error.contains(told), "{name}: {error}");
         assert!(!node.heard().contains("AUTH"), "{name}: {}", node.heard());
     }
@@ -219,7 +225,7 @@ fn lies_of_the_protocol_are_errors() {
     for (name, script, told) in lies {
         node.set(script);
         let since = Instant::now();
-        let error = failure(&node);
+        let error = failure(&node, access());
         assert!(error.contains(told), "{name}: {error}");
         assert!(!error.contains(PASSWORD), "{name}: {error}");
         assert!(since.elapsed() < Duration::from_secs(5), "{name}: {:?}", since.elapsed());
@@ -234,7 +240,7 @@ fn server_without_psync_is_asked_by_sync() {
     *script.answers.last_mut().unwrap() = by_len(&data);
     let node = Node::start(script);
     let folder = tempfile::tempdir().unwrap();
-    assert!(analysed(&live(&node, folder.path())).complete);
+    assert!(analysed(&live(&node, folder.path(), patient())).complete);
 }
 
 #[test]
