@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::parts::{DEATHS_MAX, ms};
 use super::tasks::{sum_of_parts, task, task_columns};
-use super::{Kind, Store, StoreError, now_ms};
+use super::{Kind, Store, StoreError, ahead, now_ms};
 use crate::tasks::{Claim, Step};
 
 /// How a process takes parts.
@@ -25,7 +25,14 @@ pub(crate) struct Terms {
 /// A part that runs and whose lease holds.
 macro_rules! held {
     ($parts:literal) => {
-        concat!($parts, ".state = 'running' AND ", $parts, ".lease_until_ms >= ", now_ms!())
+        concat!($parts, ".state = 'running' AND ", ahead!(concat!($parts, ".lease_until_ms")))
+    };
+}
+
+/// A part that runs, but whose worker has died.
+macro_rules! dead {
+    ($parts:literal) => {
+        concat!($parts, ".state = 'running' AND NOT ", ahead!(concat!($parts, ".lease_until_ms")))
     };
 }
 
@@ -35,16 +42,10 @@ macro_rules! free {
         concat!(
             "(",
             $parts,
-            ".state = 'waiting' AND ",
-            $parts,
-            ".not_before_ms <= ",
-            now_ms!(),
+            ".state = 'waiting' AND NOT ",
+            ahead!(concat!($parts, ".not_before_ms")),
             " OR ",
-            $parts,
-            ".state = 'running' AND ",
-            $parts,
-            ".lease_until_ms < ",
-            now_ms!(),
+            dead!($parts),
             ")"
         )
     };
@@ -87,12 +88,12 @@ const GIVE_UP: &str = concat!(
     "UPDATE tasks SET state = 'failed', finished_at_ms = ",
     now_ms!(),
     ", error = (SELECT 'worker died ' || (died + 1) || ' times, the last time after byte ' ",
-    "|| bytes_read || COALESCE(' of ' || file, '') FROM parts WHERE task_id = tasks.id AND state = 'running' AND died + 1 >= $1 ",
-    "AND lease_until_ms < ",
-    now_ms!(),
+    "|| bytes_read || COALESCE(' of ' || file, '') FROM parts ",
+    "WHERE task_id = tasks.id AND died + 1 >= $1 AND ",
+    dead!("parts"),
     " LIMIT 1) WHERE state = 'running' AND id IN (SELECT task_id FROM parts ",
-    "WHERE state = 'running' AND died + 1 >= $1 AND lease_until_ms < ",
-    now_ms!(),
+    "WHERE died + 1 >= $1 AND ",
+    dead!("parts"),
     ")"
 );
 

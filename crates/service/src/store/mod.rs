@@ -45,7 +45,15 @@ macro_rules! now_ms {
         "(SELECT now_ms FROM clock)"
     };
 }
-pub(crate) use now_ms;
+/// A time that lies ahead, but no further than an hour: no lease and no delay is longer. One that
+/// does was set before the clock was put back, and is over.
+macro_rules! ahead {
+    ($column:expr) => {
+        concat!("(", $column, " > ", now_ms!(), " AND ", $column, " <= ", now_ms!(), " + 3600000)")
+    };
+}
+
+pub(crate) use {ahead, now_ms};
 
 /// Where the database is.
 #[derive(Debug, Clone)]

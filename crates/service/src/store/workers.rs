@@ -11,6 +11,13 @@ use crate::fail::{self, Moment};
 /// How long a process that has gone is kept in the table.
 const FORGET_MS: i64 = 3_600_000;
 
+/// Seen within `$1` milliseconds; not so where it is to come, since the clock was put back.
+macro_rules! lately {
+    () => {
+        concat!("seen_at_ms BETWEEN ", now_ms!(), " - $1 AND ", now_ms!(), " + $1")
+    };
+}
+
 impl Store {
     /// Notes that a process is alive, with so many workers.
     pub(crate) async fn seen(&self, worker_id: Uuid, slots: usize) -> Result<(), StoreError> {
@@ -26,7 +33,7 @@ impl Store {
             .bind(i64::try_from(slots).unwrap_or(i64::MAX))
             .execute(&self.pool)
             .await?;
-            sqlx::query(concat!("DELETE FROM workers WHERE seen_at_ms < ", now_ms!(), " - $1"))
+            sqlx::query(concat!("DELETE FROM workers WHERE NOT ", lately!()))
                 .bind(FORGET_MS)
                 .execute(&self.pool)
                 .await?;
@@ -52,9 +59,8 @@ impl Store {
     pub(crate) async fn workers(&self, within: Duration) -> Result<u64, StoreError> {
         self.within(async {
             let row = sqlx::query(concat!(
-                "SELECT COUNT(*) FROM workers WHERE slots > 0 AND seen_at_ms >= ",
-                now_ms!(),
-                " - $1"
+                "SELECT COUNT(*) FROM workers WHERE slots > 0 AND ",
+                lately!()
             ))
             .bind(i64::try_from(within.as_millis()).unwrap_or(i64::MAX))
             .fetch_one(&self.pool)

@@ -1,5 +1,6 @@
 //! Tests of the store: every one of them runs on both databases.
 
+mod clock;
 mod findings;
 mod queue;
 mod races;
