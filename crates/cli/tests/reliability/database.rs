@@ -1,6 +1,10 @@
 //! A database that goes away, freezes and comes back, also while results are written.
 
-use std::thread::sleep;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{scope, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use offkey_testkit::Postgres;
@@ -92,6 +96,93 @@ fn database_that_freezes_is_waited_for_and_not_for_ever() {
     health_becomes(&server, 200, Duration::from_secs(20));
     all_end(&fleet, [&server, &worker], &tasks);
     drop(worker);
+}
+
+/// A relay to the database, which can lose the connections it has as a network does: nothing
+/// passes any more, and nobody is told. New ones are as they should be.
+struct Relay {
+    port: u16,
+    lost: Arc<AtomicUsize>,
+}
+
+impl Relay {
+    fn start(to: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let lost = Arc::new(AtomicUsize::new(0));
+        let its_lost = Arc::clone(&lost);
+        spawn(move || {
+            for stream in listener.incoming() {
+                let (client, server) = (stream.unwrap(), TcpStream::connect(("127.0.0.1", to)));
+                let Ok(server) = server else { continue };
+                let ways =
+                    [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
+                for (from, to) in ways {
+                    let lost = Arc::clone(&its_lost);
+                    spawn(move || pass(from, to, &lost));
+                }
+            }
+        });
+        Self { port, lost }
+    }
+
+    fn lose(&self) {
+        self.lost.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Hands on what comes, until the connection is lost or one side ends it.
+fn pass(mut from: TcpStream, mut to: TcpStream, lost: &AtomicUsize) {
+    /// Open for as long as the test runs.
+    static LOST: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
+    let since = lost.load(Ordering::SeqCst);
+    let mut bytes = [0; 16 << 10];
+    loop {
+        let len = from.read(&mut bytes).unwrap_or(0);
+        if lost.load(Ordering::SeqCst) != since {
+            LOST.lock().unwrap().extend([from, to]);
+            return;
+        }
+        if len == 0 || to.write_all(&bytes[..len]).is_err() {
+            let _ = to.shutdown(Shutdown::Both);
+            return;
+        }
+    }
+}
+
+#[test]
+fn connections_that_are_lost_without_a_word_are_made_anew() {
+    let Some(cluster) = Postgres::start() else { return };
+    let url = cluster.database();
+    let (head, name) = url.rsplit_once('/').unwrap();
+    let port = head.rsplit_once(':').unwrap().1;
+    let relay = Relay::start(port.parse().unwrap());
+    let url = format!("postgres://postgres@127.0.0.1:{}/{name}", relay.port);
+    let mut fleet = Fleet::new(Some(url), 8);
+    fleet.lease_seconds = 3;
+    let (server, worker) = (fleet.serve("server", 0), fleet.worker("worker", 2));
+    health_becomes(&server, 200, Duration::from_secs(10));
+    for _ in 0..2 {
+        let tasks = create_all(&fleet, &server);
+        assert_eq!(tasks.len(), fleet.instances);
+        let start = Instant::now();
+        // Every connection is in the middle of something.
+        scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    while start.elapsed() < Duration::from_secs(1) {
+                        let shown = fleet.client().show(&server.addr, 0, &tasks[0].1).unwrap();
+                        assert!([200, 503].contains(&shown.status), "{shown:?}");
+                    }
+                });
+            }
+            sleep(Duration::from_millis(300));
+            relay.lose();
+        });
+        all_end(&fleet, [&server, &worker], &tasks);
+        health_becomes(&server, 200, Duration::from_secs(20));
+        eprintln!("well again after {:.1} s", start.elapsed().as_secs_f64());
+    }
 }
 
 #[test]

@@ -3,13 +3,14 @@
 //! PostgreSQL's NOTIFY, which is sent with the commit; a database in the data folder has one
 //! process, which tells itself.
 
+use std::io;
 use std::time::Duration;
 
 use sqlx::postgres::PgListener;
-use sqlx::{Any, Transaction};
-use tokio::time::sleep;
+use sqlx::{Any, Executor as _, Transaction};
+use tokio::time::{sleep, timeout};
 
-use super::{Kind, Location, Store, StoreError};
+use super::{ANSWER_MAX, Kind, Location, Store, StoreError};
 
 /// The channel, one in each database.
 const CHANNEL: &str = "offkey";
@@ -22,6 +23,9 @@ pub(super) const DELETED: &str = "deleted";
 
 /// How long to wait before a connection that was lost is made again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long silence is believed: a connection can be lost without a word.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +71,13 @@ pub(crate) async fn listen(location: Location, mut tell: impl FnMut(News)) {
 async fn follow(url: &str, tell: &mut impl FnMut(News)) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect(url).await?;
     listener.listen(CHANNEL).await?;
-    while let Some(notification) = listener.try_recv().await? {
+    loop {
+        let Ok(heard) = timeout(SILENCE_MAX, listener.try_recv()).await else {
+            let asked = timeout(ANSWER_MAX, listener.execute("SELECT 1")).await;
+            asked.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            continue;
+        };
+        let Some(notification) = heard? else { return Ok(()) };
         match notification.payload() {
             ADDED => tell(News::Added),
             DELETED => tell(News::Deleted),
@@ -75,5 +85,4 @@ async fn follow(url: &str, tell: &mut impl FnMut(News)) -> Result<(), sqlx::Erro
             _ => {}
         }
     }
-    Ok(())
 }

@@ -119,6 +119,17 @@ impl Store {
                 let is_usable = !connection.is_in_transaction();
                 Box::pin(std::future::ready(Ok(is_usable)))
             })
+            // One that was given up in the middle of something, as no answer came, may be lost
+            // without a word. The pool would ask it for ever whether it is there, and keep its
+            // place for it.
+            .after_release(|connection, _| {
+                Box::pin(async {
+                    match timeout(CONNECT_MAX, connection.ping()).await {
+                        Ok(asked) => asked.map(|()| true),
+                        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+                    }
+                })
+            })
             .connect_with(options)
             .await?;
         fail::point("migrate", Moment::Before).await;
@@ -222,10 +233,11 @@ async fn prepare(kind: Kind, connection: &mut AnyConnection) -> Result<(), sqlx:
             "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
              PRAGMA foreign_keys = ON"
         }
-        // A process that has died in a transaction must not hold its rows.
+        // A process that was stopped in a transaction, or whose machine is gone, must not hold
+        // its rows: the others wait for them, those who claim for the lock of all claims.
         Kind::Postgres => {
             "SET synchronous_commit = on; SET statement_timeout = '10s'; \
-             SET idle_in_transaction_session_timeout = '30s'"
+             SET idle_in_transaction_session_timeout = '10s'"
         }
     };
     connection.execute(settings).await?;
