@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, SqlStr};
+use sqlx::{AnyPool, Executor as _, SqlStr};
 
 use super::{Kind, StoreError};
 
@@ -56,5 +56,17 @@ pub(super) async fn migrate_to(pool: &AnyPool, kind: Kind, last: i64) -> Result<
             Migration::new(*number, Cow::Borrowed(*name), MigrationType::Simple, sql, false)
         })
         .collect();
-    Ok(Migrator::with_migrations(migrations).run(pool).await?)
+    let migrator = Migrator::with_migrations(migrations);
+    match kind {
+        Kind::Sqlite => migrator.run(pool).await?,
+        Kind::Postgres => {
+            // Of many tasks it may take longer than other statements, and so may waiting for
+            // another process that has begun first.
+            let mut connection = pool.acquire().await?;
+            connection.execute("SET statement_timeout = 0").await?;
+            migrator.run_direct(None, &mut *connection, false).await?;
+            connection.close().await?;
+        }
+    }
+    Ok(())
 }

@@ -186,6 +186,35 @@ async fn migration_that_is_killed_on_its_way_is_done_by_the_next_start() {
     }
 }
 
+/// Of many tasks it takes its time, and so does another process that has begun first.
+#[tokio::test]
+async fn migration_may_take_longer_than_any_other_statement() {
+    /// The next migration alters the table of tasks.
+    const VERSION: i64 = 7;
+    for empty in empty() {
+        old(&empty.location, VERSION).await;
+        let (pool, kind) = pool(&empty.location).await;
+        if kind == Kind::Sqlite {
+            // It has one process.
+            continue;
+        }
+        let mut busy = pool.begin().await.unwrap();
+        let lock = "LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE";
+        sqlx::query(lock).execute(&mut *busy).await.unwrap();
+        let location = empty.location.clone();
+        let opened = tokio::spawn(async move { Store::open(&location).await });
+        // Other statements may take 10 s.
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        assert!(!opened.is_finished());
+        busy.rollback().await.unwrap();
+        let store = opened.await.unwrap().unwrap();
+        check(&store, VERSION).await;
+        let timeout = sqlx::query_scalar::<_, String>("SHOW statement_timeout");
+        assert_eq!(timeout.fetch_one(&store.pool).await.unwrap(), "10s");
+        store.close().await;
+    }
+}
+
 /// Opens the database in a process of its own that is killed after the time; true if it ended.
 fn migrate_for(url: &str, time: Duration) -> bool {
     let mut child = Command::new(std::env::current_exe().unwrap())
