@@ -33,12 +33,12 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub use crate::auth::{
     CredentialError, CredentialStore, Keyring, Listed, NewCredential, Signer, Unsigned, token,
@@ -64,6 +64,11 @@ use crate::tls::Tls;
 
 /// How long open requests may take once the service stops.
 const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// How long a start waits for the data folder, and how often it looks: a process that was killed
+/// while it started another one leaves the lock to that for a moment.
+const LOCK_MAX: Duration = Duration::from_secs(3);
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Answers the present in milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -251,10 +256,15 @@ pub async fn work(config: Config, clock: Clock) -> Result<Working, StartError> {
 /// Opens the database, with the lock of one that is in the data folder.
 async fn open(config: &Config) -> Result<(Store, Location, Option<File>), StartError> {
     make_data_dir(&config.data_dir)?;
-    let failed = |error: StoreError| StartError::Store(error.to_string());
     let location = config.location();
+    let failed = |error: StoreError| {
+        StartError::Store(match &location {
+            Location::Sqlite(path) => format!("{}: {error}", path.display()),
+            Location::Postgres(_) => error.to_string(),
+        })
+    };
     let lock = match location {
-        Location::Sqlite(_) => Some(lock(&config.data_dir)?),
+        Location::Sqlite(_) => Some(lock(&config.data_dir).await?),
         Location::Postgres(_) => None,
     };
     let store = Store::open(&location).await.map_err(failed)?;
@@ -315,12 +325,16 @@ pub fn make_data_dir(path: &Path) -> Result<(), StartError> {
 }
 
 /// Locks the data folder: a database in it has one process.
-fn lock(path: &Path) -> Result<File, StartError> {
+async fn lock(path: &Path) -> Result<File, StartError> {
     let failed = |error| StartError::DataDir { path: path.to_owned(), error };
     let file = File::create(path.join("lock")).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::InUse(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_MAX => sleep(LOCK_RETRY).await,
+            Err(TryLockError::WouldBlock) => return Err(StartError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
     }
 }

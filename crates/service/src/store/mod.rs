@@ -106,6 +106,12 @@ impl Store {
             Location::Sqlite(path) => (Kind::Sqlite, sqlite_options(path)?),
             Location::Postgres(url) => (Kind::Postgres, url.expose().parse()?),
         };
+        if kind == Kind::Sqlite {
+            // The pool tries for a while, and then only says that there was no time left.
+            let mut first = AnyConnection::connect_with(&options).await?;
+            prepare(kind, &mut first).await?;
+            first.close().await?;
+        }
         let pool = AnyPoolOptions::new()
             .max_connections(match kind {
                 Kind::Sqlite => 4,
@@ -208,10 +214,11 @@ fn database_error_may_pass(error: &dyn DatabaseError) -> bool {
     let code = error.code().unwrap_or_default();
     match code.parse::<u32>() {
         // Internal busy, locked, out of memory, read-only, I/O error, corrupt, full, cannot open,
-        // with what SQLite adds in the higher bits. Corrupt is also what it calls a read that
-        // ends with EIO (SQLITE_IOERR_CORRUPTFS in its vdbe.c).
+        // no database, with what SQLite adds in the higher bits. Corrupt is also what it calls a
+        // read that ends with EIO (SQLITE_IOERR_CORRUPTFS in its vdbe.c); what is really corrupt
+        // can be put back.
         Ok(number) if code.len() != 5 => {
-            matches!(number & 0xff, 5 | 6 | 7 | 8 | 10 | 11 | 13 | 14)
+            matches!(number & 0xff, 5 | 6 | 7 | 8 | 10 | 11 | 13 | 14 | 26)
         }
         // Connection, rollback of a transaction, lack of room, operator's intervention, system
         // error, lock not available, read-only server, transaction that took too long.
