@@ -237,6 +237,8 @@ pub async fn work(config: Config, clock: Clock) -> Result<Working, StartError> {
         return Err(StartError::Config(reason));
     }
     let (store, location, _) = open(&config).await?;
+    let swept: Vec<_> = config.instances.iter().cloned().map(Arc::new).collect();
+    spawn_blocking(move || backups::remove_unfinished(&swept));
     let tasks = Arc::new(Tasks::new(store.clone()));
     let instances = Instances::new(config.instances);
     let finder = Finder::new(store.clone(), Arc::clone(&instances));
