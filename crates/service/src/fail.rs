@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Commits with a point before and one after.
+/// Commits with a point before and one after: those of tasks.
 pub const COMMITS: [&str; 13] = [
     "migrate",
     "end_leases",
@@ -20,6 +20,17 @@ pub const COMMITS: [&str; 13] = [
     "finish",
     "delete",
     "seen",
+];
+
+/// Those of backups that are taken, noted and forgotten.
+pub const BACKUP_COMMITS: [&str; 7] = [
+    "add_backup",
+    "claim_backup",
+    "beat_backup",
+    "retry_backup",
+    "end_backup",
+    "note_backup",
+    "forget_backup",
 ];
 
 static ARMED: OnceLock<Armed> = OnceLock::new();
@@ -54,7 +65,7 @@ pub fn arm(text: &str) -> Result<(), String> {
 fn parse(text: &str) -> Option<Armed> {
     let (point, action) = text.split_once('=')?;
     let (commit, moment) = point.split_once('.')?;
-    let commit = COMMITS.into_iter().find(|known| *known == commit)?;
+    let commit = commits().find(|known| *known == commit)?;
     let moment = match moment {
         "before" => Moment::Before,
         "after" => Moment::After,
@@ -68,9 +79,13 @@ fn parse(text: &str) -> Option<Armed> {
     Some(Armed { commit: commit.to_owned(), moment, action })
 }
 
+fn commits() -> impl Iterator<Item = &'static str> {
+    COMMITS.into_iter().chain(BACKUP_COMMITS)
+}
+
 /// Does what the point is armed with.
 pub(crate) async fn point(commit: &'static str, moment: Moment) {
-    debug_assert!(COMMITS.contains(&commit), "{commit}");
+    debug_assert!(commits().any(|known| known == commit), "{commit}");
     let Some(armed) = ARMED.get() else { return };
     if armed.commit != commit || armed.moment != moment {
         return;

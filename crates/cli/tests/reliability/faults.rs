@@ -4,12 +4,13 @@
 //! A library before libc's has them fail; the disk of this machine is well.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::fleet::{Choice, Client, Fleet, Process};
+use crate::library;
 
 /// Fails calls on files while `$FAULT.<call>` is there: those in whose names is the word in it,
 /// with the number before the word as error. A number that is negative counts for one call.
@@ -80,20 +81,6 @@ const DATABASE: &str = "tasks.sqlite";
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
-/// The library, where a compiler can make it.
-fn shim(folder: &Path) -> Option<PathBuf> {
-    let (source, library) = (folder.join("shim.c"), folder.join("shim.so"));
-    fs::write(&source, SHIM).unwrap();
-    let mut cc = Command::new("cc");
-    cc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).arg("-ldl");
-    let Ok(output) = cc.output() else {
-        eprintln!("no cc: a failing disk is not tested");
-        return None;
-    };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(library)
-}
-
 struct Faulty {
     fleet: Fleet,
     library: PathBuf,
@@ -103,7 +90,7 @@ impl Faulty {
     fn new(instances: usize) -> Option<Self> {
         let mut fleet = Fleet::new(None, instances);
         fleet.lease_seconds = 1;
-        let library = shim(fleet.folder.path())?;
+        let library = library::make(fleet.folder.path(), SHIM)?;
         Some(Self { fleet, library })
     }
 

@@ -52,6 +52,8 @@ pub(crate) struct Fleet {
     pub(crate) store: Option<String>,
     /// Tables after all others.
     pub(crate) more: String,
+    /// Port of a live server that all nodes are.
+    pub(crate) live: Option<u16>,
 }
 
 /// A process that ends with this value.
@@ -75,6 +77,8 @@ pub(crate) struct Answer {
 pub(crate) struct Client {
     agent: ureq::Agent,
     projects: usize,
+    /// By how much its clock, whose time it signs with, is ahead.
+    pub(crate) ahead_ms: i64,
 }
 
 impl Fleet {
@@ -92,6 +96,7 @@ impl Fleet {
             limits: String::new(),
             store: None,
             more: String::new(),
+            live: None,
         };
         for number in 0..3 {
             let path = fleet.backups(number);
@@ -158,7 +163,8 @@ impl Fleet {
             let id = project(number);
             text += &format!(
                 "[[projects]]\nid = \"{id}\"\nname = \"p{number}\"\n\
-                 [[credentials]]\nak = \"AK{number}\"\nsk = \"secret\"\nprojects = [\"{id}\"]\n"
+                 [[credentials]]\nak = \"AK{number}\"\nsk = \"secret\"\nprojects = [\"{id}\"]\n\
+                 role = \"admin\"\n"
             );
         }
         for number in 0..self.instances {
@@ -176,6 +182,11 @@ impl Fleet {
                     instance(number)
                 );
             }
+            let mut address = String::new();
+            if let Some(port) = self.live {
+                text += "[instances.live]\n";
+                address = format!("ip = \"127.0.0.1\"\nport = {port}\n");
+            }
             for part in 0..3 {
                 let folder = match &self.store {
                     Some(_) => format!("{name}.backups"),
@@ -183,7 +194,7 @@ impl Fleet {
                 };
                 text += &format!(
                     "[[instances.nodes]]\nid = \"{}\"\nname = \"n\"\nrole = \"master\"\n\
-                     group = \"g{part}\"\nbackups = \"{folder}\"\n",
+                     group = \"g{part}\"\nbackups = \"{folder}\"\n{address}",
                     node(number, part)
                 );
             }
@@ -198,7 +209,7 @@ impl Fleet {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client { agent: agent(Duration::from_secs(20)), projects: self.projects }
+        Client { agent: agent(Duration::from_secs(20)), projects: self.projects, ahead_ms: 0 }
     }
 }
 
@@ -228,7 +239,11 @@ impl Process {
         });
         let mut process = Self { child, addr: String::new(), log };
         // The sender is gone once the log ends.
-        process.addr = ready.recv().ok()?;
+        let Ok(addr) = ready.recv() else {
+            eprintln!("ended before it said {word:?}: {}", process.log());
+            return None;
+        };
+        process.addr = addr;
         Some(process)
     }
 
@@ -274,6 +289,17 @@ impl Process {
             .collect()
     }
 
+    /// Memory that it has, in KB.
+    pub(crate) fn rss_kb(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+
     /// Whether a line of its log has all of these.
     pub(crate) fn logged(&self, parts: &[&str]) -> bool {
         let log = self.log.lock().unwrap();
@@ -309,7 +335,32 @@ impl Client {
     ) -> Result<Answer, ureq::Error> {
         let of_project = number % self.projects;
         let target = format!("/v2/{}/instances/{}{rest}", project(of_project), instance(number));
-        self.send(addr, method, of_project, &target, body)
+        self.send(addr, method, of_project, &target, &[], body.as_bytes())
+    }
+
+    /// Uploads a backup to a node.
+    pub(crate) fn upload(
+        &self,
+        addr: &str,
+        number: usize,
+        name: &str,
+        rdb: &[u8],
+    ) -> Result<Answer, ureq::Error> {
+        let of_project = number % self.projects;
+        let target = format!(
+            "/v2/{}/instances/{}/nodes/{}/backups/{name}",
+            project(of_project),
+            instance(number),
+            node(number, 0)
+        );
+        // The signature of an upload needs it.
+        let path = std::env::temp_dir().join(format!("offkey-upload-{}", addr.replace(':', "-")));
+        fs::write(&path, rdb).unwrap();
+        let summed = Command::new("sha256sum").arg(&path).output().unwrap();
+        fs::remove_file(&path).unwrap();
+        let sum = String::from_utf8(summed.stdout).unwrap();
+        let headers = [("x-sdk-content-sha256", sum.split(' ').next().unwrap())];
+        self.send(addr, "PUT", of_project, &target, &headers, rdb)
     }
 
     fn send(
@@ -318,20 +369,24 @@ impl Client {
         method: &str,
         of_project: usize,
         target: &str,
-        body: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
     ) -> Result<Answer, ureq::Error> {
-        let unsigned = Unsigned { method, host: addr, target, headers: &[], body: body.as_bytes() };
+        let unsigned = Unsigned { method, host: addr, target, headers, body };
         let signer = Signer { ak: format!("AK{of_project}"), sk: Secret::new("secret") };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let now_ms = i64::try_from(now.as_millis()).unwrap();
+        let now_ms = i64::try_from(now.as_millis()).unwrap() + self.ahead_ms;
         let url = format!("http://{addr}{target}");
         let mut request = ureq::http::Request::builder().method(method).uri(url);
         for (name, value) in signer.headers(&unsigned, now_ms).unwrap() {
             request = request.header(name, value);
         }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         let mut answer = match body.is_empty() {
             true => self.agent.run(request.body(()).unwrap())?,
-            false => self.agent.run(request.body(body.to_owned()).unwrap())?,
+            false => self.agent.run(request.body(body.to_vec()).unwrap())?,
         };
         let retry_after = answer.headers().get("retry-after");
         let retry_after = retry_after.map(|value| value.to_str().unwrap().to_owned());
@@ -459,6 +514,7 @@ pub(crate) fn golden(fleet: &Fleet, choices: &[Choice]) -> HashMap<Choice, Strin
         limits: String::new(),
         store: None,
         more: String::new(),
+        live: None,
         ..*fleet
     };
     for number in 0..3 {

@@ -9,10 +9,14 @@ mod database;
 mod faults;
 mod fleet;
 mod leases;
+mod library;
 mod load;
 #[path = "../../../fetch/tests/objects/peer.rs"]
 #[expect(dead_code, reason = "it makes no faults here")]
 mod peer;
 mod points;
+mod power;
+mod soak;
 mod spread;
 mod storage;
+mod takes;

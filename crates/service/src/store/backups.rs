@@ -8,8 +8,9 @@ use sqlx::{Any, Row};
 use uuid::Uuid;
 
 use super::listen::ADDED;
-use super::{Store, StoreError, is_taken, now_ms};
+use super::{Store, StoreError, ahead, is_taken, now_ms};
 use crate::backups::record::{File, Kind, Record, State};
+use crate::fail::{self, Moment};
 
 /// Most records of an instance that are looked at.
 const LISTED_MAX: i64 = 10_000;
@@ -26,10 +27,10 @@ macro_rules! record_columns {
 macro_rules! free {
     () => {
         concat!(
-            "(state = 'waiting' AND not_before_ms <= ",
-            now_ms!(),
-            " OR state = 'backuping' AND lease_until_ms < ",
-            now_ms!(),
+            "(state = 'waiting' AND NOT ",
+            ahead!("not_before_ms"),
+            " OR state = 'backuping' AND NOT ",
+            ahead!("lease_until_ms"),
             ")"
         )
     };
@@ -39,11 +40,14 @@ impl Store {
     /// Adds a waiting backup; false if the instance has one that waits or is being taken.
     pub(crate) async fn add_backup(&self, record: &Record) -> Result<bool, StoreError> {
         self.within(async {
-            match insert(record)?.execute(&self.pool).await {
-                Ok(_) => Ok(true),
-                Err(error) if is_taken(&error) => Ok(false),
-                Err(error) => Err(error.into()),
-            }
+            fail::point("add_backup", Moment::Before).await;
+            let added = match insert(record)?.execute(&self.pool).await {
+                Ok(_) => true,
+                Err(error) if is_taken(&error) => false,
+                Err(error) => return Err(error.into()),
+            };
+            fail::point("add_backup", Moment::After).await;
+            Ok(added)
         })
         .await
     }
@@ -51,6 +55,7 @@ impl Store {
     /// Notes a backup that is there already; of one that is known the remark.
     pub(crate) async fn note_backup(&self, record: &Record) -> Result<(), StoreError> {
         self.within(async {
+            fail::point("note_backup", Moment::Before).await;
             sqlx::query(concat!(
                 "INSERT INTO backups (id, project_id, instance_id, remark, kind, state, files, ",
                 "created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, 'succeed', $6, ",
@@ -67,6 +72,7 @@ impl Store {
             .bind(serde_json::to_string(&record.files)?)
             .execute(&self.pool)
             .await?;
+            fail::point("note_backup", Moment::After).await;
             Ok(())
         })
         .await
@@ -120,6 +126,7 @@ impl Store {
     /// Takes up the oldest backup that waits, or whose process has died.
     pub(crate) async fn claim_backup(&self, lease: Duration) -> Result<Option<Record>, StoreError> {
         self.within(async {
+            fail::point("claim_backup", Moment::Before).await;
             let row = sqlx::query(concat!(
                 "UPDATE backups SET state = 'backuping', attempt = attempt + 1, bytes = 0, ",
                 "progress = 0, updated_at_ms = ",
@@ -137,6 +144,9 @@ impl Store {
             .bind(millis(lease))
             .fetch_optional(&self.pool)
             .await?;
+            if row.is_some() {
+                fail::point("claim_backup", Moment::After).await;
+            }
             row.as_ref().map(record).transpose()
         })
         .await
@@ -150,6 +160,7 @@ impl Store {
         lease: Duration,
     ) -> Result<bool, StoreError> {
         self.within(async {
+            fail::point("beat_backup", Moment::Before).await;
             let renewed = sqlx::query(concat!(
                 "UPDATE backups SET bytes = $4, progress = $5, lease_until_ms = $3 + ",
                 now_ms!(),
@@ -162,6 +173,7 @@ impl Store {
             .bind(progress)
             .execute(&self.pool)
             .await?;
+            fail::point("beat_backup", Moment::After).await;
             Ok(renewed.rows_affected() == 1)
         })
         .await
@@ -189,6 +201,7 @@ impl Store {
         delay: Duration,
     ) -> Result<bool, StoreError> {
         self.within(async {
+            fail::point("retry_backup", Moment::Before).await;
             let retried = sqlx::query(concat!(
                 "UPDATE backups SET state = 'waiting', faults = faults + 1, not_before_ms = $3 + ",
                 now_ms!(),
@@ -201,6 +214,7 @@ impl Store {
             .bind(millis(delay))
             .execute(&self.pool)
             .await?;
+            fail::point("retry_backup", Moment::After).await;
             Ok(retried.rows_affected() == 1)
         })
         .await
@@ -227,7 +241,7 @@ impl Store {
             .await?;
             // An analysis may have waited for it.
             self.announce(&mut transaction, ADDED).await?;
-            transaction.commit().await?;
+            self.commit(transaction, "end_backup").await?;
             Ok(ended.rows_affected() == 1)
         })
         .await
@@ -236,10 +250,12 @@ impl Store {
     /// Forgets a backup.
     pub(crate) async fn forget_backup(&self, id: Uuid) -> Result<(), StoreError> {
         self.within(async {
+            fail::point("forget_backup", Moment::Before).await;
             sqlx::query("DELETE FROM backups WHERE id = $1")
                 .bind(id.to_string())
                 .execute(&self.pool)
                 .await?;
+            fail::point("forget_backup", Moment::After).await;
             Ok(())
         })
         .await
