@@ -1,13 +1,12 @@
 //! Load on loopback, bounded in count and time; OFFKEY_LOAD=full for the figures of the docs.
 
-use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::net::TcpStream;
 use std::sync::Mutex;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-use crate::fleet::{Choice, Client, Fleet, Process};
+use crate::fleet::{Choice, Client, Fleet};
 
 /// Idle connections, requests a second, creates a second, seconds.
 fn size() -> (usize, u32, u32, u32) {
@@ -60,16 +59,6 @@ fn percentile(times: &mut [Duration], share: usize) -> Duration {
     times.get(times.len() * share / 100).or(times.last()).copied().unwrap_or_default()
 }
 
-fn rss_kb(process: &Process) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-fn open_files(process: &Process) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", process.pid())).unwrap().count()
-}
-
 #[test]
 fn requests_are_answered_beside_thousands_of_idle_connections() {
     let (idle, gets, creates, seconds) = size();
@@ -85,7 +74,7 @@ fn requests_are_answered_beside_thousands_of_idle_connections() {
     };
     // Warm, so that what is compared is the connections alone.
     send(gets, 1, show);
-    let (rss_before, files_before) = (rss_kb(&server), open_files(&server));
+    let (rss_before, files_before) = (server.rss_kb(), server.open_files());
     let connections: Vec<TcpStream> =
         (0..idle).map(|_| TcpStream::connect(&server.addr).unwrap()).collect();
     let mut seen = Seen::default();
@@ -101,7 +90,7 @@ fn requests_are_answered_beside_thousands_of_idle_connections() {
         });
         (seen, created) = (shown.join().unwrap(), made.join().unwrap());
     });
-    let rss = rss_kb(&server);
+    let rss = server.rss_kb();
     for mut connection in &connections {
         connection.set_nonblocking(true).unwrap();
         let read = connection.read(&mut [0]);
@@ -111,7 +100,7 @@ fn requests_are_answered_beside_thousands_of_idle_connections() {
     assert!(seen.refused.is_empty() && created.refused.is_empty(), "{seen:?} {created:?}");
     drop(connections);
     let start = Instant::now();
-    while open_files(&server) > files_before + 2 * usize::try_from(LANES).unwrap() {
+    while server.open_files() > files_before + 2 * usize::try_from(LANES).unwrap() {
         assert!(start.elapsed() < Duration::from_secs(20), "connections stay open");
         sleep(Duration::from_millis(50));
     }
