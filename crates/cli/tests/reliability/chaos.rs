@@ -13,9 +13,20 @@ use crate::fleet::{Choice, Client, Fleet, Process, as_of_first, explain, golden,
 
 const CHOICES: [Choice; 2] = [Choice::One("small.rdb"), Choice::All];
 
-/// How often a process is killed; OFFKEY_KILLS for more.
-fn kills() -> u32 {
-    std::env::var("OFFKEY_KILLS").map_or(200, |text| text.parse().unwrap())
+/// How often a process is killed; OFFKEY_KILLS for more, OFFKEY_LANES for several fleets that share
+/// the kills.
+fn lanes() -> Vec<(u64, u32)> {
+    let number =
+        |name: &str, usual| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
+    let (kills, lanes) = (number("OFFKEY_KILLS", 200), number("OFFKEY_LANES", 1));
+    (0..lanes).map(|lane| (u64::from(lane), kills / lanes)).collect()
+}
+
+/// Says how far a long run is.
+fn tell(kill: u32, start: Instant) {
+    if kill > 0 && kill.is_multiple_of(500) {
+        eprintln!("{kill} kills in {:.0} s", start.elapsed().as_secs_f64());
+    }
 }
 
 /// A task that was acknowledged.
@@ -36,16 +47,25 @@ struct Book {
 
 #[test]
 fn kills_at_random_lose_nothing_on_sqlite() {
+    scope(|scope| {
+        for (lane, kills) in lanes() {
+            scope.spawn(move || kill_on_sqlite(lane, kills));
+        }
+    });
+}
+
+fn kill_on_sqlite(lane: u64, kills: u32) {
     let start = Instant::now();
     let fleet = Fleet::new(None, 40);
     let mut server = fleet.serve("server", 3);
     let addr = Arc::new(Mutex::new(server.addr.clone()));
     let book = Book::default();
-    let mut rng = Rng::new(1);
+    let mut rng = Rng::new(100 * lane + 1);
     scope(|scope| {
-        scope.spawn(|| submit(&fleet.client(), &addr, &book, fleet.instances, 11));
+        scope.spawn(|| submit(&fleet.client(), &addr, &book, fleet.instances, 100 * lane + 11));
         let _end = End(&book);
-        for _ in 0..kills() {
+        for kill in 0..kills {
+            tell(kill, start);
             sleep(Duration::from_millis(u64::try_from(rng.between(50, 500)).unwrap()));
             // The workers are threads of the server; what they have analysed are processes.
             let children = server.children();
@@ -59,24 +79,34 @@ fn kills_at_random_lose_nothing_on_sqlite() {
         }
     });
     settle(&fleet, &server, &book, &[&server]);
-    eprintln!("SQLite: {:.0} s", start.elapsed().as_secs_f64());
+    eprintln!("SQLite: {kills} kills in {:.0} s", start.elapsed().as_secs_f64());
 }
 
 #[test]
 fn kills_at_random_lose_nothing_on_postgres() {
-    let start = Instant::now();
     let Some(cluster) = Postgres::start() else { return };
+    scope(|scope| {
+        for (lane, kills) in lanes() {
+            let cluster = &cluster;
+            scope.spawn(move || kill_on_postgres(cluster, lane, kills));
+        }
+    });
+}
+
+fn kill_on_postgres(cluster: &Postgres, lane: u64, kills: u32) {
+    let start = Instant::now();
     let fleet = Fleet::new(Some(cluster.database()), 40);
     let mut server = fleet.serve("server", 0);
     let mut workers: Vec<Process> =
         (0..3).map(|number| fleet.worker(&format!("worker{number}"), 1)).collect();
     let addr = Arc::new(Mutex::new(server.addr.clone()));
     let book = Book::default();
-    let mut rng = Rng::new(2);
+    let mut rng = Rng::new(100 * lane + 2);
     scope(|scope| {
-        scope.spawn(|| submit(&fleet.client(), &addr, &book, fleet.instances, 12));
+        scope.spawn(|| submit(&fleet.client(), &addr, &book, fleet.instances, 100 * lane + 12));
         let _end = End(&book);
-        for _ in 0..kills() {
+        for kill in 0..kills {
+            tell(kill, start);
             sleep(Duration::from_millis(u64::try_from(rng.between(50, 500)).unwrap()));
             let victim = rng.below(4);
             if victim == 3 {
@@ -96,7 +126,7 @@ fn kills_at_random_lose_nothing_on_postgres() {
     });
     let processes: Vec<&Process> = workers.iter().chain([&server]).collect();
     settle(&fleet, &server, &book, &processes);
-    eprintln!("PostgreSQL: {:.0} s", start.elapsed().as_secs_f64());
+    eprintln!("PostgreSQL: {kills} kills in {:.0} s", start.elapsed().as_secs_f64());
 }
 
 /// Ends the submitting thread also where the test fails.
@@ -178,8 +208,14 @@ fn settle(fleet: &Fleet, server: &Process, book: &Book, processes: &[&Process]) 
         let report = as_of_first(&report, task.instance);
         assert!(report == golden[&task.choice], "{id} {:?}: {report}", task.choice);
     }
-    eprintln!("{} kills, {} tasks, {failed} of them ended by three kills", kills(), ids.len());
+    eprintln!("{} tasks, {failed} of them ended by three kills", ids.len());
     assert!(failed * 10 <= ids.len(), "{failed} of {} tasks failed", ids.len());
+    // What the dead have begun is not left open, nor left over.
+    let start = Instant::now();
+    while processes.iter().any(|one| !one.children().is_empty() || one.open_files() > 100) {
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", explain(processes));
+        sleep(Duration::from_millis(50));
+    }
     // Nothing runs that nobody has asked for: one more task goes through.
     for instance in 0..3 {
         let start = Instant::now();

@@ -1,5 +1,6 @@
 //! Workers that are stopped, and come back to find that somebody else has done their work.
 
+use std::sync::Mutex;
 use std::thread::scope;
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,14 @@ use crate::fleet::{Choice, Fleet, Process, signal};
 /// Rounds that run beside each other: what takes its time is waiting. OFFKEY_LANES for more.
 const LANES: usize = 3;
 
+/// A number that the environment may set to another one than the usual.
+fn number(name: &str, usual: usize) -> usize {
+    std::env::var(name).map_or(usual, |text| text.parse().unwrap())
+}
+
 #[test]
 fn worker_stopped_past_its_lease_changes_nothing_when_it_goes_on() {
     let Some(cluster) = Postgres::start() else { return };
-    let number = |name, usual| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
     let (rounds, lanes) = (number("OFFKEY_STOPS", 6), number("OFFKEY_LANES", LANES));
     let start = Instant::now();
     scope(|scope| {
@@ -65,24 +70,85 @@ fn stop_and_go_on(fleet: &Fleet, server: &Process, instance: usize, stopped: &St
     let ended = client.wait(&server.addr, instance, &id, &["success", "failed"]);
     assert_eq!(ended["status"], "success", "{ended}");
     let report = client.report(&server.addr, instance, &id).body;
-    assert!(second.logged(&["task ends"]), "{}", second.log());
+    says(&second, "task ends");
 
     first.signal("CONT");
-    let start = Instant::now();
-    while !first.logged(&["lost"]) {
-        assert!(start.elapsed() < Duration::from_secs(20), "{}", first.log());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    says(&first, "lost");
     assert!(!first.logged(&["task ends"]), "{}", first.log());
     assert_eq!(client.show(&server.addr, instance, &id).unwrap().json(), ended);
     assert!(client.report(&server.addr, instance, &id).body == report);
 }
 
+/// Waits until the process has said it: the client may hear of it earlier.
+fn says(process: &Process, word: &str) {
+    let start = Instant::now();
+    while !process.logged(&[word]) {
+        assert!(start.elapsed() < Duration::from_secs(30), "no {word:?}: {}", process.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whatever it holds in the database at that moment, the others get it: the lock of all claims, or
+/// the row of the task whose result it is about to store.
+#[test]
+fn worker_stopped_within_a_transaction_holds_the_others_up_for_seconds() {
+    let Some(cluster) = Postgres::start() else { return };
+    for point in ["claim.before=sleep:3000", "finish.before=sleep:3000"] {
+        let mut fleet = Fleet::new(Some(cluster.database()), 2);
+        fleet.lease_seconds = 1;
+        let (server, client) = (fleet.serve("server", 0), fleet.client());
+        let variable = Some(("OFFKEY_FAIL_POINT", point));
+        let first = fleet.start("first", "worker", 1, variable).unwrap();
+        let choice = Choice::One("small.rdb");
+        let created = client.create(&server.addr, 0, &choice).unwrap();
+        let id = created.task_id().unwrap_or_else(|| panic!("{created:?}"));
+        std::thread::sleep(Duration::from_secs(1));
+        first.signal("STOP");
+        let start = Instant::now();
+        let second = fleet.worker("second", 1);
+        for (instance, id) in [
+            (0, id.clone()),
+            (1, client.create(&server.addr, 1, &choice).unwrap().task_id().unwrap()),
+        ] {
+            let ended =
+                client.wait_beside(&[&second], &server.addr, instance, &id, &["success", "failed"]);
+            assert_eq!(ended["status"], "success", "{point}: {ended}");
+        }
+        eprintln!("{point}: others went on after {:.1} s", start.elapsed().as_secs_f64());
+        assert!(start.elapsed() < Duration::from_secs(45), "{point}: {}", second.log());
+        let ended = client.show(&server.addr, 0, &id).unwrap().json();
+        first.signal("CONT");
+        let start = Instant::now();
+        while !first.logged(&["lost"]) && !first.logged(&["no task could be taken"]) {
+            assert!(start.elapsed() < Duration::from_secs(20), "{point}: {}", first.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!first.logged(&["task ends"]), "{point}: {}", first.log());
+        assert_eq!(client.show(&server.addr, 0, &id).unwrap().json(), ended);
+    }
+}
+
+/// OFFKEY_LEASE=30 for the lease that is usual.
 #[test]
 fn dead_workers_task_runs_elsewhere_after_the_lease() {
     let Some(cluster) = Postgres::start() else { return };
+    let lease = u32::try_from(number("OFFKEY_LEASE", 2)).unwrap();
+    let taken = Mutex::new(Vec::new());
+    scope(|scope| {
+        for _ in 0..number("OFFKEY_DEATHS", 1) {
+            scope.spawn(|| {
+                let after = die_and_run_elsewhere(&cluster, lease);
+                taken.lock().unwrap().push(after);
+            });
+        }
+    });
+    let taken = taken.into_inner().unwrap();
+    eprintln!("lease of {lease} s: {} workers died, taken up after {taken:.1?}", taken.len());
+}
+
+fn die_and_run_elsewhere(cluster: &Postgres, lease: u32) -> Duration {
     let mut fleet = Fleet::new(Some(cluster.database()), 1);
-    fleet.lease_seconds = 2;
+    fleet.lease_seconds = lease;
     fleet.add_large();
     let (server, client) = (fleet.serve("server", 0), fleet.client());
     let first = fleet.worker("first", 1);
@@ -92,12 +158,15 @@ fn dead_workers_task_runs_elsewhere_after_the_lease() {
     let second = fleet.worker("second", 1);
     first.kill();
     let start = Instant::now();
+    // The lease, and how often idle workers look; 45 s of a lease of 30 s.
+    let within = Duration::from_secs(u64::from(lease + lease.max(8) / 2));
     while client.show(&server.addr, 0, &id).unwrap().json()["started_at"] == before["started_at"] {
-        // The lease, and how often idle workers look; 45 s of a lease of 30 s.
-        assert!(start.elapsed() < Duration::from_secs(6), "{}", second.log());
+        assert!(start.elapsed() < within, "{}", second.log());
         std::thread::sleep(Duration::from_millis(20));
     }
+    let taken = start.elapsed();
     client.wait(&server.addr, 0, &id, &["success"]);
+    taken
 }
 
 #[test]

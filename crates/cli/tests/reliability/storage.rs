@@ -1,8 +1,9 @@
 //! Disks that are full, folders that cannot be written, another process that holds the database.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -168,4 +169,135 @@ fn folder_that_cannot_be_used_is_told_in_one_line() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(stderr.contains("Read-only file system"), "{stderr}");
+}
+
+/// A process that is killed while it starts an analysis leaves the lock to that until it is a program
+/// of its own.
+#[test]
+fn start_waits_for_a_moment_where_the_data_folder_is_in_use() {
+    let fleet = Fleet::new(None, 1);
+    let data = fleet.folder.path().join("server");
+    fs::create_dir(&data).unwrap();
+    let lock = fs::File::create(data.join("lock")).unwrap();
+    lock.try_lock().unwrap();
+    let freed = std::thread::spawn(move || {
+        sleep(Duration::from_millis(500));
+        drop(lock);
+    });
+    let (server, client) = (fleet.serve("server", 1), fleet.client());
+    freed.join().unwrap();
+    let task = client.run(&server.addr, 0, &Choice::All);
+    assert_eq!(task["status"], "success", "{task}");
+}
+
+/// Holds the write lock of the database until its input ends.
+const HOLD: &str = r#"
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.read()
+database.execute("ROLLBACK")
+"#;
+
+fn health_becomes(server: &Process, expected: u16) {
+    let start = Instant::now();
+    while !Client::health(&server.addr).is_ok_and(|(status, _)| status == expected) {
+        assert!(start.elapsed() < Duration::from_secs(30), "not {expected}: {}", server.log());
+        sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn database_that_another_program_holds_refuses_tasks_until_it_lets_go() {
+    let mut fleet = Fleet::new(None, 4);
+    fleet.lease_seconds = 1;
+    fleet.add_large();
+    let (server, client) = (fleet.serve("server", 1), fleet.client());
+    let created = client.create(&server.addr, 0, &Choice::One("large.rdb")).unwrap();
+    let first = created.task_id().unwrap();
+    client.wait(&server.addr, 0, &first, &["running"]);
+    let mut holder = Command::new("python3")
+        .args(["-c", HOLD])
+        .arg(fleet.folder.path().join("server/tasks.sqlite"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut held = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut held).unwrap();
+    assert_eq!(held, "held\n");
+    let start = Instant::now();
+    let refused = client.create(&server.addr, 1, &Choice::All).unwrap();
+    assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("5")), "{refused:?}");
+    health_becomes(&server, 503);
+    let seconds = std::env::var("OFFKEY_HOLD").map_or(0, |text| text.parse().unwrap());
+    sleep(Duration::from_secs(seconds).saturating_sub(start.elapsed()));
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    health_becomes(&server, 200);
+    let ended = client.wait(&server.addr, 0, &first, &["success", "failed"]);
+    assert_eq!(ended["status"], "success", "{ended}\n{}", server.log());
+    let next = client.run(&server.addr, 2, &Choice::All);
+    assert_eq!(next["status"], "success", "{next}");
+}
+
+/// Damages all but the first page of the database, or that one too.
+fn damage(database: &Path, from: usize) {
+    let mut bytes = fs::read(database).unwrap();
+    bytes[from..].fill(0xa5);
+    let mut file = fs::OpenOptions::new().write(true).open(database).unwrap();
+    file.write_all(&bytes).unwrap();
+}
+
+#[test]
+fn database_that_is_corrupt_refuses_tasks_and_does_not_start_until_it_is_put_back() {
+    let fleet = Fleet::new(None, 4);
+    let database = fleet.folder.path().join("server/tasks.sqlite");
+    let (mut server, client) = (fleet.serve("server", 1), fleet.client());
+    let done = client.run(&server.addr, 0, &Choice::All);
+    for (from, reason) in [(4096, "malformed"), (0, "not a database")] {
+        server.signal("TERM");
+        assert!(server.ends_within(Duration::from_secs(20)), "{}", server.log());
+        let saved = fs::read(&database).unwrap();
+        server = fleet.serve("server", 1);
+        damage(&database, from);
+        let start = Instant::now();
+        loop {
+            let created = client.create(&server.addr, 1, &Choice::All).unwrap();
+            let shown = client.show(&server.addr, 0, done["id"].as_str().unwrap()).unwrap();
+            for answer in [&created, &shown] {
+                // What it needs may be in its memory.
+                assert!([200, 400, 503].contains(&answer.status), "{answer:?}\n{}", server.log());
+            }
+            if created.status == 503 && shown.status == 503 {
+                assert_eq!(created.retry_after.as_deref(), Some("5"), "{created:?}");
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "{created:?} {shown:?}");
+            sleep(Duration::from_millis(50));
+        }
+        health_becomes(&server, 503);
+        server.end();
+
+        damage(&database, from);
+        let mut offkey = Command::new("timeout");
+        offkey.arg("20").arg(env!("CARGO_BIN_EXE_offkey"));
+        offkey.arg("serve").arg("--config").arg(fleet.config("server", 1));
+        let output = offkey.output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.contains(reason) && stderr.contains("server/tasks.sqlite"), "{stderr}");
+
+        fs::write(&database, saved).unwrap();
+        for beside in ["tasks.sqlite-wal", "tasks.sqlite-shm"] {
+            let _ = fs::remove_file(database.with_file_name(beside));
+        }
+        server = fleet.serve("server", 1);
+        let shown = client.show(&server.addr, 0, done["id"].as_str().unwrap()).unwrap();
+        assert_eq!(shown.json(), done);
+        let next = client.run(&server.addr, 2, &Choice::All);
+        assert_eq!(next["status"], "success", "{next}");
+    }
 }
