@@ -110,7 +110,7 @@ fn equal_creates_at_once_make_one_task() {
     let request = service.signed("POST", &analysis(""), body.as_bytes());
     let answers = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..16 {
+        for _ in 0..64 {
             scope.spawn(|| answers.lock().unwrap().push(service.send(&request)));
         }
     });
