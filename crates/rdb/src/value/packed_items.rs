@@ -12,6 +12,9 @@ use crate::unchecked::Blob;
 use crate::value::hash::FIELD_EXPIRE_MAX_MS;
 use crate::value::unique::{Unique, hash_in};
 
+const MEMBER_AGAIN: &str = "this member stands in the blob before";
+const FIELD_AGAIN: &str = "this field stands in the blob before";
+
 /// What the entries of a blob are, in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Columns {
@@ -217,12 +220,14 @@ pub(crate) fn check_listpack<S: Source>(
         Columns::Element | Columns::FieldValueExpire | Columns::Template => {
             listpack::walk(source, |_: Item<'_>| Ok(()))
         }
-        Columns::Member => listpack::walk(source, Members(unique)),
+        Columns::Member => listpack::walk(source, Distinct { unique, again: MEMBER_AGAIN }),
         Columns::MemberScore => {
-            listpack::walk(source, InTurn { first: Members(unique), second: Scores, turn: false })
+            let first = Distinct { unique, again: MEMBER_AGAIN };
+            listpack::walk(source, InTurn { first, second: Scores, turn: false })
         }
         Columns::FieldValue => {
-            listpack::walk(source, InTurn { first: Fields(unique), second: Values, turn: false })
+            let first = Distinct { unique, again: FIELD_AGAIN };
+            listpack::walk(source, InTurn { first, second: Values, turn: false })
         }
     }
 }
@@ -249,38 +254,25 @@ impl<A: Entries, B: Entries> Entries for InTurn<A, B> {
     }
 }
 
-/// Members, of which none may stand twice.
-struct Members<'u>(&'u mut Unique);
-
-impl Entries for Members<'_> {
-    #[inline]
-    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str> {
-        member(self.0, item)
-    }
-
-    #[inline]
-    fn common(&mut self, entry: &Common<'_>) -> Result<(), &'static str> {
-        match entry.short_text() {
-            Some((window, len)) if self.0.insert_hash(hash_in(window, len)) => Ok(()),
-            _ => member(self.0, entry.item()),
-        }
-    }
+/// Members or fields, of which none may stand twice.
+struct Distinct<'u> {
+    unique: &'u mut Unique,
+    /// What is said of one that does.
+    again: &'static str,
 }
 
-/// Fields, of which none may stand twice.
-struct Fields<'u>(&'u mut Unique);
-
-impl Entries for Fields<'_> {
+impl Entries for Distinct<'_> {
     #[inline]
     fn item(&mut self, item: Item<'_>) -> Result<(), &'static str> {
-        field(self.0, item)
+        if self.unique.insert_item(item) { Ok(()) } else { Err(self.again) }
     }
 
     #[inline]
     fn common(&mut self, entry: &Common<'_>) -> Result<(), &'static str> {
         match entry.short_text() {
-            Some((window, len)) if self.0.insert_hash(hash_in(window, len)) => Ok(()),
-            _ => field(self.0, entry.item()),
+            Some((window, len)) if self.unique.insert_hash(hash_in(window, len)) => Ok(()),
+            Some(_) => Err(self.again),
+            None => self.item(entry.item()),
         }
     }
 }
@@ -318,13 +310,13 @@ impl Entries for Scores {
 /// Refuses a member that stands twice.
 #[inline]
 fn member(unique: &mut Unique, item: Item<'_>) -> Result<(), &'static str> {
-    if unique.insert_item(item) { Ok(()) } else { Err("this member stands in the blob before") }
+    if unique.insert_item(item) { Ok(()) } else { Err(MEMBER_AGAIN) }
 }
 
 /// Refuses a field that stands twice.
 #[inline]
 fn field(unique: &mut Unique, item: Item<'_>) -> Result<(), &'static str> {
-    if unique.insert_item(item) { Ok(()) } else { Err("this field stands in the blob before") }
+    if unique.insert_item(item) { Ok(()) } else { Err(FIELD_AGAIN) }
 }
 
 /// Refuses a score that no sorted set can have.
