@@ -114,7 +114,9 @@ impl Finder {
             self.store.findings().await?.into_iter().map(|(id, _, age_ms)| (id, age_ms)).collect();
         let is_due = |one: &Arc<Instance>| {
             let refresh = refresh(one).as_millis();
-            ages.get(&one.id).is_none_or(|age| u128::try_from(*age).is_ok_and(|age| age >= refresh))
+            // A look that is still to come was begun before the clock was put back.
+            let age = ages.get(&one.id).and_then(|age| u128::try_from(*age).ok());
+            age.is_none_or(|age| age >= refresh)
         };
         let mut sought = self.sought();
         sought.retain(is_due);

@@ -22,6 +22,9 @@ impl Store {
                 ") ON CONFLICT (instance_id) DO UPDATE SET looked_at_ms = ",
                 now_ms!(),
                 " WHERE findings.looked_at_ms + $2 <= ",
+                now_ms!(),
+                // The clock was put back since.
+                " OR findings.looked_at_ms > ",
                 now_ms!()
             ))
             .bind(instance_id.to_string())

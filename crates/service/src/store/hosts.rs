@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Store, StoreError, now_ms};
+use super::{Store, StoreError, ahead, now_ms};
 
 impl Store {
     /// Takes hold of a host, or keeps it; false while another one has it.
@@ -21,8 +21,8 @@ impl Store {
                 now_ms!(),
                 ") ON CONFLICT (host) DO UPDATE SET holder = $2, lease_until_ms = $3 + ",
                 now_ms!(),
-                " WHERE hosts.holder = $2 OR hosts.lease_until_ms < ",
-                now_ms!()
+                " WHERE hosts.holder = $2 OR NOT ",
+                ahead!("hosts.lease_until_ms")
             ))
             .bind(host.to_string())
             .bind(holder.to_string())

@@ -1,7 +1,8 @@
 //! A database whose clock is put forward or back by a day while parts run and wait.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::*;
-use crate::backups::record::{self as backup, Kind as BackupKind, Record};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -99,24 +100,9 @@ async fn process_that_is_to_be_seen_tomorrow_is_not_alive() {
 #[tokio::test]
 async fn backup_that_waits_or_whose_process_died_waits_no_day() {
     with_each(|store| async move {
-        let coming = |id: u128| Record {
-            id: Uuid::from_u128(id),
-            project_id: "p".to_owned(),
-            instance_id: Uuid::from_u128(id),
-            remark: String::new(),
-            kind: BackupKind::Analysis,
-            state: backup::State::Waiting,
-            files: vec![],
-            created_at_ms: 0,
-            updated_at_ms: 0,
-            attempt: 0,
-            faults: 0,
-            keep: true,
-            error: None,
-        };
         let lease = terms().lease;
         for id in [1, 2] {
-            assert!(store.add_backup(&coming(id)).await.unwrap());
+            assert!(store.add_backup(&coming_backup(id)).await.unwrap());
         }
         let waits = store.claim_backup(lease).await.unwrap().unwrap();
         store.claim_backup(lease).await.unwrap().unwrap();
@@ -128,6 +114,24 @@ async fn backup_that_waits_or_whose_process_died_waits_no_day() {
             assert_eq!(again.attempt, 2);
         }
         assert_eq!(store.claim_backup(lease).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn host_and_look_of_a_process_that_died_wait_no_day() {
+    with_each(|store| async move {
+        let (host, minute) = (IpAddr::V4(Ipv4Addr::LOCALHOST), Duration::from_secs(60));
+        let [first, second] = [1, 2].map(Uuid::from_u128);
+        assert!(store.hold_host(host, first, minute).await.unwrap());
+        assert!(store.begin_look(first, minute).await.unwrap());
+        assert!(!store.hold_host(host, second, minute).await.unwrap());
+        assert!(!store.begin_look(first, minute).await.unwrap());
+        put(&store, -DAY_MS).await;
+        assert!(store.hold_host(host, second, minute).await.unwrap());
+        assert!(store.begin_look(first, minute).await.unwrap());
+        assert!(!store.hold_host(host, first, minute).await.unwrap());
+        assert!(!store.begin_look(first, minute).await.unwrap());
     })
     .await;
 }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::{Kind, Location, Store, Terms};
 use crate::Secret;
 use crate::api::Page;
+use crate::backups::record::{self, Record};
 use crate::config::Role;
 use crate::settings::AnalysisConfig;
 use crate::tasks::{Claim, Outcome, Part, Progress, State, Step, Subject, Task};
@@ -66,6 +67,27 @@ pub(crate) async fn with_each<F: Future<Output = ()>>(test: impl Fn(Store) -> F)
 fn cluster() -> Option<&'static Postgres> {
     static CLUSTER: OnceLock<Option<Postgres>> = OnceLock::new();
     CLUSTER.get_or_init(Postgres::start).as_ref()
+}
+
+/// The backup of an analysis, which is still to be taken.
+fn coming_backup(id: u128) -> Record {
+    Record {
+        id: Uuid::from_u128(id),
+        project_id: "p".to_owned(),
+        instance_id: Uuid::from_u128(id),
+        remark: String::new(),
+        kind: record::Kind::Analysis,
+        state: record::State::Waiting,
+        files: vec![],
+        created_at_ms: 0,
+        updated_at_ms: 0,
+        attempt: 0,
+        faults: 0,
+        keep: true,
+        error: None,
+        bytes: 0,
+        progress: 0,
+    }
 }
 
 /// Some claim, for those who want one without a store.

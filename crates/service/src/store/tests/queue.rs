@@ -1,7 +1,6 @@
 //! What is claimed, in which order, and what becomes of it.
 
 use super::*;
-use crate::backups::record::{self as backup, Kind, Record};
 use crate::store::Next;
 
 #[tokio::test]
@@ -158,29 +157,12 @@ async fn third_death_fails_the_task() {
 #[tokio::test]
 async fn task_whose_backup_is_on_its_way_waits_without_a_worker() {
     with_each(|store| async move {
-        let coming = |id: u128| Record {
-            id: Uuid::from_u128(id),
-            project_id: "p".to_owned(),
-            instance_id: Uuid::from_u128(id),
-            remark: String::new(),
-            kind: Kind::Analysis,
-            state: backup::State::Waiting,
-            files: vec![],
-            created_at_ms: 0,
-            updated_at_ms: 0,
-            attempt: 0,
-            faults: 0,
-            keep: true,
-            error: None,
-            bytes: 0,
-            progress: 0,
-        };
         // The backup of the only part, that of the second of two, and one that nobody reads.
         let of = |id: u128| Part { backup_id: Uuid::from_u128(id), ..part("n0") };
         let only = Subject { first: of(1), ..subject(1) };
         let second = Subject { more: vec![of(2)], ..subject(2) };
         for (id, subject) in [(1, only), (2, second), (3, subject(3))] {
-            assert!(store.add_backup(&coming(id)).await.unwrap());
+            assert!(store.add_backup(&coming_backup(id)).await.unwrap());
             store.create(Uuid::from_u128(id), &subject).await.unwrap();
         }
         assert_eq!(take(&store).await.task.id.as_u128(), 3);
