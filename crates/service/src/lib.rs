@@ -24,6 +24,7 @@ mod secret;
 mod server;
 mod settings;
 mod store;
+mod supervise;
 mod tasks;
 mod tls;
 
@@ -215,8 +216,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let swept = app.instances.all();
     // Nobody has to wait for a folder that hangs.
     spawn_blocking(move || backups::remove_unfinished(&swept));
-    let taker = tokio::spawn(taker.stay(stopped.clone()));
-    tokio::spawn(finder.stay(stopped.clone()));
+    let taker = taker.start(stopped.clone());
+    finder.start(stopped.clone());
     if let Some(tls) = &tls {
         tokio::spawn(Arc::clone(tls).follow(stopped.clone()));
     }
@@ -249,8 +250,8 @@ pub async fn work(config: Config, clock: Clock) -> Result<Working, StartError> {
     let lease = engine.lease();
     let works = Arc::new(engine).start(location, &stopped);
     let taker = backups::Taker::new(tasks, Arc::clone(&finder), config.analysis, clock, lease);
-    let taker = tokio::spawn(taker.stay(stopped.clone()));
-    tokio::spawn(finder.stay(stopped));
+    let taker = taker.start(stopped.clone());
+    finder.start(stopped);
     tracing::info!("working");
     Ok(Working { stop, works, taker, store })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use offkey_fetch::Gate;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{interval, sleep};
 
 use super::progress::Progress;
@@ -17,6 +17,7 @@ use crate::config::Instance;
 use crate::discovery::Finder;
 use crate::settings::AnalysisConfig;
 use crate::store::{News, Store, StoreError};
+use crate::supervise::keep_up;
 use crate::tasks::Tasks;
 
 /// How often a process looks for something to do.
@@ -55,8 +56,15 @@ impl Taker {
         Self { tasks, finder, analysis, clock, lease, gate }
     }
 
+    /// Starts to take backups, until `stop` says so.
+    pub(crate) fn start(self, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+        let taker = Arc::new(self);
+        let begin = move || Arc::clone(&taker).stay(stop.clone());
+        tokio::spawn(keep_up("taking of backups", begin))
+    }
+
     /// Works until `stop` says so; a backup that is being taken then is given back.
-    pub(crate) async fn stay(self, mut stop: watch::Receiver<bool>) {
+    async fn stay(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let is_idle = |one: &Arc<Instance>| one.live.is_none() && one.analyse_schedule.is_none();
         if self.finder.instances.all().iter().all(is_idle) {
             return;

@@ -13,6 +13,7 @@ use super::look::with;
 use super::{Finding, Instances};
 use crate::config::{Instance, Standing};
 use crate::store::{Store, StoreError};
+use crate::supervise::keep_up;
 
 /// How often a process looks whether there is something new.
 const TICK: Duration = Duration::from_secs(2);
@@ -74,8 +75,14 @@ impl Finder {
         Ok(())
     }
 
+    /// Starts to look, until `stop` says so.
+    pub(crate) fn start(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        let begin = move || Arc::clone(&self).stay(stop.clone());
+        tokio::spawn(keep_up("search for nodes", begin));
+    }
+
     /// Works until `stop` says so.
-    pub(crate) async fn stay(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    async fn stay(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         if self.sought().is_empty() {
             return;
         }

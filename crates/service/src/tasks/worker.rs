@@ -15,6 +15,7 @@ use super::job::{Done, EndKind, Job, JobInput, JobPlace};
 use super::{Claim, Engine, Outcome, Part, Progress, Step};
 use crate::backups::{self, Backup, Place};
 use crate::store::{DEATHS_MAX, News, Next};
+use crate::supervise::keep_up;
 
 /// How often a worker says that it is alive, shows progress and looks whether it still has its
 /// part; more often than the lease demands.
@@ -64,14 +65,7 @@ impl Verdict {
 impl Slot {
     /// Works until told to stop, whatever befalls a task.
     pub(crate) async fn stay(self) {
-        loop {
-            let ended = tokio::spawn(self.clone().work()).await;
-            match ended {
-                Ok(()) => return,
-                Err(error) => tracing::error!(%error, slot = self.number, "worker ended badly"),
-            }
-            sleep(RETRY).await;
-        }
+        keep_up("worker", || self.clone().work()).await;
     }
 
     /// Runs parts until `stop` says so; one that runs then is given back.
