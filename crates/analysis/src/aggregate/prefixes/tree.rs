@@ -65,6 +65,8 @@ pub(super) struct Node {
     /// The segment in `text`.
     pub(super) start: usize,
     pub(super) len: u32,
+    /// Half of the hash of parent, type and segment, so that the index is built anew without a look at the texts.
+    hash: u32,
     pub(super) counts: Counts,
 }
 
@@ -172,12 +174,12 @@ impl Tree {
     /// Finds the node of a segment under `parent`, or makes one unless the table is frozen.
     #[inline]
     pub(super) fn place(&mut self, parent: u32, type_at: u16, segment: &[u8]) -> Option<u32> {
-        let hash = self.hasher.hash_one((parent, type_at, segment));
-        let Self { nodes, text, index, hasher, .. } = self;
+        let hash = half_hash(&self.hasher, parent, type_at, segment);
+        let Self { nodes, text, index, .. } = self;
         let node_at = |at: u32| usize::try_from(at).ok().and_then(|at| nodes.get(at));
-        let found = index.find(hash, |at| {
+        let found = index.find(spread(hash), |at| {
             node_at(*at).is_some_and(|node| {
-                (node.parent, node.type_at) == (parent, type_at)
+                (node.hash, node.parent, node.type_at) == (hash, parent, type_at)
                     && segment_of(text, node) == segment
             })
         });
@@ -190,27 +192,18 @@ impl Tree {
         let at = u32::try_from(nodes.len()).ok().filter(|at| *at != ROOT)?;
         let len = u32::try_from(segment.len()).ok()?;
         let counts = Counts::default();
-        nodes.push(Node { parent, type_at, start: text.len(), len, counts });
+        nodes.push(Node { parent, type_at, start: text.len(), len, hash, counts });
         text.extend_from_slice(segment);
-        index.insert_unique(hash, at, |at| {
-            let node = usize::try_from(*at).ok().and_then(|at| nodes.get(at));
-            node.map_or(0, |node| {
-                hasher.hash_one((node.parent, node.type_at, segment_of(text, node)))
-            })
-        });
+        index.insert_unique(spread(hash), at, |at| hash_at(nodes, *at));
         Some(at)
     }
 
     /// Builds the index of all nodes.
     fn index_anew(&mut self) {
-        let Self { nodes, text, index, hasher, .. } = self;
+        let Self { nodes, index, .. } = self;
         index.clear();
-        let hash =
-            |node: &Node| hasher.hash_one((node.parent, node.type_at, segment_of(text, node)));
         for (at, node) in (0..).zip(nodes.iter()) {
-            index.insert_unique(hash(node), at, |at| {
-                usize::try_from(*at).ok().and_then(|at| nodes.get(at)).map_or(0, hash)
-            });
+            index.insert_unique(spread(node.hash), at, |at| hash_at(nodes, *at));
         }
     }
 
@@ -262,8 +255,14 @@ impl Tree {
                 self.text.copy_within(node.start..node.start + len, start);
                 text_len += len;
                 let parent = place_of(&places, node.parent);
+                let hash = if parent == node.parent {
+                    node.hash
+                } else {
+                    let segment = self.text.get(start..text_len).unwrap_or_default();
+                    half_hash(&self.hasher, parent, node.type_at, segment)
+                };
                 if let Some(room) = self.nodes.get_mut(kept) {
-                    *room = Node { parent, start, ..node };
+                    *room = Node { parent, start, hash, ..node };
                 }
                 places.push(u32::try_from(kept).unwrap_or(ROOT));
                 kept += 1;
@@ -283,6 +282,23 @@ impl Tree {
             floor.bytes = floor.bytes.saturating_add(dropped.bytes);
         }
     }
+}
+
+#[inline]
+fn half_hash(hasher: &RandomState, parent: u32, type_at: u16, segment: &[u8]) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "half of it will do")]
+    let half = hasher.hash_one((parent, type_at, segment)) as u32;
+    half
+}
+
+/// A hash of which every bit matters, as the index wants it, of half of one.
+#[inline]
+fn spread(half: u32) -> u64 {
+    u64::from(half).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn hash_at(nodes: &[Node], at: u32) -> u64 {
+    usize::try_from(at).ok().and_then(|at| nodes.get(at)).map_or(0, |node| spread(node.hash))
 }
 
 /// New place of a parent whose old place is `old`.
