@@ -8,12 +8,16 @@ const LEVELS_MAX: u32 = 1024;
 /// Separators that are looked for at once.
 const FEW: usize = 8;
 
+/// Bytes in which they are looked for at once.
+const LANES: usize = 16;
+
 /// How keys are cut into prefixes.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
     separates: [bool; 256],
-    /// The separators, some of them again and again; none if there are more, or none at all.
-    few: Option<[u8; FEW]>,
+    /// The separators, some of them again and again, each as a row of the same byte; none if
+    /// there are more, or none at all.
+    few: Option<[[u8; LANES]; FEW]>,
     fold_digits: bool,
 }
 
@@ -25,7 +29,7 @@ impl Rule {
         }
         let few = (1..=FEW).contains(&separators.len()).then(|| {
             let mut again = separators.iter().cycle();
-            [(); FEW].map(|()| again.next().copied().unwrap_or_default())
+            [(); FEW].map(|()| [again.next().copied().unwrap_or_default(); LANES])
         });
         Self { separates, few, fold_digits }
     }
@@ -46,11 +50,16 @@ impl Rule {
         let Some(few) = &self.few else {
             return bytes.map(|byte| u8::from(self.separates(byte)));
         };
-        // Loops of one length over all bytes, which the compiler makes into a few instructions.
+        const { assert!(N.is_multiple_of(LANES), "whole rows") };
+        // Loops of one length, which the compiler makes into a few instructions.
         let mut found = [0; N];
-        for separator in few {
-            for (found, byte) in found.iter_mut().zip(bytes) {
-                *found |= u8::from(byte == separator);
+        let (rows, _) = found.as_chunks_mut::<LANES>();
+        let (bytes, _) = bytes.as_chunks::<LANES>();
+        for (found, bytes) in rows.iter_mut().zip(bytes) {
+            for separator in few {
+                for ((found, byte), separator) in found.iter_mut().zip(bytes).zip(separator) {
+                    *found |= u8::from(byte == separator);
+                }
             }
         }
         found

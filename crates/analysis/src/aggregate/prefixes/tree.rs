@@ -2,6 +2,7 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use offkey_rdb::ObjectType;
 use std::hash::BuildHasher;
 
@@ -167,34 +168,43 @@ impl Tree {
         // Segments that are as long as each other mostly end in other bytes.
         let own = self.segment(node);
         (node.parent, node.type_at) == (parent, type_at)
+            && own.len() == segment.len()
             && own.last() == segment.last()
-            && own == segment
+            && match own.len() {
+                // Compared at once, where a call would cost more than it does.
+                4..=8 => {
+                    own.first_chunk::<4>() == segment.first_chunk()
+                        && own.last_chunk::<4>() == segment.last_chunk()
+                }
+                _ => own == segment,
+            }
     }
 
     /// Finds the node of a segment under `parent`, or makes one unless the table is frozen.
     #[inline]
     pub(super) fn place(&mut self, parent: u32, type_at: u16, segment: &[u8]) -> Option<u32> {
         let hash = half_hash(&self.hasher, parent, type_at, segment);
-        let Self { nodes, text, index, .. } = self;
-        let node_at = |at: u32| usize::try_from(at).ok().and_then(|at| nodes.get(at));
-        let found = index.find(spread(hash), |at| {
-            node_at(*at).is_some_and(|node| {
+        let Self { nodes, text, index, is_frozen, .. } = self;
+        let is_it = |at: &u32| {
+            let node = usize::try_from(*at).ok().and_then(|at| nodes.get(at));
+            node.is_some_and(|node| {
                 (node.hash, node.parent, node.type_at) == (hash, parent, type_at)
                     && segment_of(text, node) == segment
             })
-        });
-        if let Some(at) = found {
-            return Some(*at);
+        };
+        if *is_frozen {
+            return index.find(spread(hash), is_it).copied();
         }
-        if self.is_frozen {
-            return None;
-        }
+        let vacant = match index.entry(spread(hash), is_it, |at| hash_at(nodes, *at)) {
+            Entry::Occupied(found) => return Some(*found.get()),
+            Entry::Vacant(vacant) => vacant,
+        };
         let at = u32::try_from(nodes.len()).ok().filter(|at| *at != ROOT)?;
         let len = u32::try_from(segment.len()).ok()?;
+        vacant.insert(at);
         let counts = Counts::default();
         nodes.push(Node { parent, type_at, start: text.len(), len, hash, counts });
         text.extend_from_slice(segment);
-        index.insert_unique(spread(hash), at, |at| hash_at(nodes, *at));
         Some(at)
     }
 
