@@ -126,7 +126,8 @@ impl Faulty {
     }
 }
 
-fn health_becomes(server: &Process, expected: u16) {
+/// Waits until `/healthz` of the service has this status.
+pub(crate) fn health_becomes(server: &Process, expected: u16) {
     let start = Instant::now();
     while !Client::health(&server.addr).is_ok_and(|(status, _)| status == expected) {
         assert!(start.elapsed() < Duration::from_secs(30), "not {expected}: {}", server.log());

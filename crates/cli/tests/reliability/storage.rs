@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::faults::health_becomes;
 use crate::fleet::{Choice, Client, Fleet, Process};
 
 /// A small file system of its own in a folder, where this user may mount one.
@@ -199,14 +200,6 @@ print("held", flush=True)
 sys.stdin.read()
 database.execute("ROLLBACK")
 "#;
-
-fn health_becomes(server: &Process, expected: u16) {
-    let start = Instant::now();
-    while !Client::health(&server.addr).is_ok_and(|(status, _)| status == expected) {
-        assert!(start.elapsed() < Duration::from_secs(30), "not {expected}: {}", server.log());
-        sleep(Duration::from_millis(50));
-    }
-}
 
 #[test]
 fn database_that_another_program_holds_refuses_tasks_until_it_lets_go() {

@@ -152,7 +152,8 @@ impl Store {
         .await
     }
 
-    /// Renews the lease and notes how far the backup is; false if the backup is lost, since it was deleted or taken over.
+    /// Renews the lease and notes how far the backup is; false if the backup is lost, since it was
+    /// deleted or taken over.
     pub(crate) async fn beat_backup(
         &self,
         claimed: &Record,

@@ -66,7 +66,8 @@ pub(super) struct Node {
     /// The segment in `text`.
     pub(super) start: usize,
     pub(super) len: u32,
-    /// Half of the hash of parent, type and segment, so that the index is built anew without a look at the texts.
+    /// Half of the hash of parent, type and segment, so that the index is built anew without a
+    /// look at the texts.
     hash: u32,
     pub(super) counts: Counts,
 }
