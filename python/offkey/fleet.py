@@ -175,7 +175,7 @@ def _shown(text):
 
 def _options(args):
     names = ("top", "prefixes", "separators", "size", "profile", "allocator", "memory_limit",
-             "endpoint", "region")  # fmt: skip
+             "now_ms", "endpoint", "region")  # fmt: skip
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.no_fold_digits:
         options["fold_digits"] = False
@@ -264,6 +264,7 @@ def _parser():
     add("--allocator", metavar="NAME")
     add("--memory-limit", type=_memory, metavar="SIZE", help="for the table of one file's "
         "prefixes [default: 12M]")  # fmt: skip
+    add("--now-ms", type=int, metavar="MS", help="when files were written that do not say so")
     add("--no-fold-digits", action="store_true")
     add("--no-checksum", action="store_true")
     add("--force", action="store_true")

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from cluster import executors, in_background, spilled, stage_with_tasks
-from conftest import analyze, workload
+from conftest import NOW_MS, analyze, workload
 
 import offkey
 from offkey.fleet import _reason as reason_of
@@ -18,14 +18,14 @@ from offkey.spark import keys, merge, report, summaries
 
 
 def test_report_of_a_fleet_is_that_of_one_machine(spark, fleet, fleet_report):
-    found = report(spark, fleet)
+    found = report(spark, fleet, now_ms=NOW_MS)
     assert found.to_dict() == fleet_report
     assert [str(failure) for failure in found.failures]
 
 
 def test_summaries_can_be_merged_by_hand(spark, fleet):
     some = [str(path) for path in fleet[::9]]
-    rows = summaries(spark, some, per_file=False, top=7)
+    rows = summaries(spark, some, per_file=False, top=7, now_ms=NOW_MS)
     assert merge(rows, top=7).to_dict() == analyze(some, "--top=7")
 
 
@@ -76,13 +76,14 @@ def test_command_line(fleet, tmp_path):
     command = [sys.executable, "-m", "offkey.fleet", "--master", "local[2]", "-o", str(output)]
     command += ["-o", str(page)]
     command += ["--by", r"(?P<instance>instance\d+)/(?P<node>\w+)\.rdb", "--top", "5"]
+    command += ["--now-ms", str(NOW_MS)]
     done = subprocess.run([*command, *some], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     found = json.loads(output.read_text())
     instances = found.pop("instances")
     expected = analyze(some, "--top=5")
     assert found == expected
-    alone = offkey.analyze(some, top=5, errors="report")
+    alone = offkey.analyze(some, top=5, now_ms=NOW_MS, errors="report")
     assert page.read_text() == alone.to_html(instances=instances)
     for line in (each["error"] for each in expected["inputs"] if "error" in each):
         assert f"offkey: {line}" in done.stderr

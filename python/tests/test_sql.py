@@ -4,7 +4,7 @@ import types
 
 import pyarrow
 import pytest
-from conftest import analyze
+from conftest import NOW_MS, analyze
 
 import offkey
 from offkey.fleet import by_instance
@@ -114,8 +114,8 @@ def test_keys_and_columns_are_chosen_by_the_reader(source, real_files):
 
 def test_summaries_are_read_by_the_data_source(source, fleet):
     some = [str(path) for path in fleet[::9]]
-    rows = source.read.format("offkey").option("mode", "summary").option("top", "7").load(some)
-    rows = rows.toArrow()
+    options = {"mode": "summary", "top": "7", "now_ms": str(NOW_MS)}
+    rows = source.read.format("offkey").options(**options).load(some).toArrow()
     expected = analyze(some, "--top=7")
     by_file = {
         row["file"]: row["num"] for row in rows.to_pylist() if row["kind"] == "input"

@@ -4,6 +4,7 @@ The last of the tests with Spark, since a process has one session at a time.
 """
 
 from cluster import Cluster, in_background, session, stage_with_tasks
+from conftest import NOW_MS
 
 from offkey.spark import keys, register, report
 
@@ -12,7 +13,7 @@ def test_worker_killed_with_its_executor(slow, fleet, fleet_report, tmp_path):
     files, expected = slow
     with Cluster(workers=2, folder=tmp_path) as cluster, session(cluster.master) as spark:
         cluster.wait_for_executors()
-        assert report(spark, fleet).to_dict() == fleet_report
+        assert report(spark, fleet, now_ms=NOW_MS).to_dict() == fleet_report
         totals = (fleet_report["total_num"], fleet_report["total_bytes"])
         tables = [keys(spark, fleet, errors="report")]
         if hasattr(type(spark), "dataSource"):  # Spark 4

@@ -14,7 +14,7 @@ import pandas
 import polars
 import pyarrow
 import pytest
-from conftest import analyze, keys, workload
+from conftest import NOW_MS, analyze, keys, workload
 
 import offkey
 from offkey.fleet import by_instance
@@ -27,7 +27,7 @@ def named(key):
 
 def test_report_is_the_command_lines(real_files, mixed):
     for paths in [[path] for path in real_files] + [[*real_files, mixed]]:
-        report = offkey.analyze(paths, errors="report")
+        report = offkey.analyze(paths, now_ms=NOW_MS, errors="report")
         assert report.to_dict() == analyze(paths)
         assert report.complete
     found = offkey.analyze(str(mixed), top=3, prefixes=2, fold_digits=False, separators=":")
@@ -258,14 +258,14 @@ def test_wrong_use_is_told(mixed):
 
 
 def test_partials_merge_to_the_report(fleet, fleet_report):
-    assert offkey.merge(offkey.summarise(fleet)).to_dict() == fleet_report
-    one_by_one = [offkey.summarise(path) for path in fleet]
+    assert offkey.merge(offkey.summarise(fleet, now_ms=NOW_MS)).to_dict() == fleet_report
+    one_by_one = [offkey.summarise(path, now_ms=NOW_MS) for path in fleet]
     assert offkey.merge(one_by_one).to_dict() == fleet_report
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "polars", "pyarrow"])
 def test_partials_summed_by_an_engine_merge_to_the_report(engine, fleet, fleet_report):
-    partials = pyarrow.table(offkey.summarise(fleet, per_file=False))
+    partials = pyarrow.table(offkey.summarise(fleet, per_file=False, now_ms=NOW_MS))
     by = ["input", "file", "kind", "type", "name", "place", "detail"]
     numbers = ["num", "bytes", "no_expiry_num", "no_expiry_bytes"]
     if engine == "duckdb":

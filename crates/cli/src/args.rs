@@ -214,6 +214,11 @@ pub(crate) struct ReadingArgs {
     #[arg(long, value_name = "SIZE", value_parser = memory, default_value = "12M")]
     pub(crate) memory_limit: usize,
 
+    /// When files were written that do not say so, Redis 2 and older, in milliseconds since
+    /// 1970: expiries are told from there [default: now]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    pub(crate) now_ms: Option<i64>,
+
     /// No progress and no warnings on stderr; errors stay
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -366,7 +371,7 @@ impl ReadingArgs {
             allocator: self.server.allocator,
             config: self.server.config(),
             prefix_memory: self.memory_limit,
-            now_ms,
+            now_ms: self.now_ms.unwrap_or(now_ms),
             ..Options::default()
         }
     }

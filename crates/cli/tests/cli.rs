@@ -147,6 +147,31 @@ fn options_shape_the_report() {
 }
 
 #[test]
+fn expiries_are_told_from_when_the_file_was_written() {
+    let bench = Bench::new();
+    let file = |written: Option<&str>| {
+        let mut file = RdbFile::redis(10);
+        if let Some(seconds) = written {
+            file.aux("ctime", seconds);
+        }
+        file.select_db(0).expire_at_ms(1_764_000_000_000).key("key", &value::string("text"));
+        file.finish()
+    };
+    let spans_with_keys = |args: &[&str]| {
+        let report = bench.run(args).json();
+        let spans = report["spread"]["expiry"].as_array().unwrap().clone();
+        spans.into_iter().filter(|s| s["num"] == 1).map(|s| s["span"].clone()).collect::<Vec<_>>()
+    };
+    bench.file("dated.rdb", &file(Some("1763999990")));
+    bench.file("undated.rdb", &file(None));
+    let later = "--now-ms=1764000000001";
+    assert_eq!(spans_with_keys(&["analyze", later, "dated.rdb"]), ["hour"]);
+    assert_eq!(spans_with_keys(&["analyze", later, "undated.rdb"]), ["expired"]);
+    let earlier = "--now-ms=1763999990000";
+    assert_eq!(spans_with_keys(&["analyze", earlier, "undated.rdb"]), ["hour"]);
+}
+
+#[test]
 fn table_shows_totals_keys_and_prefixes() {
     let bench = Bench::new();
     bench.file("shop.rdb", &shop());
