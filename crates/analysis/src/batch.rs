@@ -100,7 +100,16 @@ impl Batch {
         let places = start..self.strings.end();
         let count = places.end.row - places.start.row;
         if count > 0 {
-            self.items.push(Item::Strings(places, db, slot, first_number));
+            match self.items.last_mut() {
+                Some(Item::Strings(before, own_db, own_slot, own_number))
+                    if (*own_db, *own_slot) == (db, slot)
+                        && *own_number + (before.end.row - before.start.row) as u64
+                            == first_number =>
+                {
+                    before.end = places.end;
+                }
+                _ => self.items.push(Item::Strings(places, db, slot, first_number)),
+            }
         }
         count
     }

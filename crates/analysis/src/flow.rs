@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
@@ -13,6 +14,7 @@ use offkey_rdb::{
     Reader, Str, Visit,
 };
 
+use crate::aggregate::prefixes::Wanted;
 use crate::batch::{Batch, Event, Mark, Row};
 use crate::facts::KeyFacts;
 use crate::input::{Observe, Stop};
@@ -97,6 +99,8 @@ pub(crate) struct Keys<'k, 'm, B> {
     pub(crate) sizer: Sizer<'m>,
     pub(crate) batch: Batch,
     pub(crate) size: SizeKind,
+    /// Which string keys are handed on, if not all of them.
+    pub(crate) wanted: Option<Arc<Wanted>>,
     pub(crate) reader: &'k mut Reader<B>,
 }
 
@@ -141,18 +145,21 @@ impl<B: Blocks> Keys<'_, '_, B> {
                 }
                 Step::End(checksum) => return Ok(checksum),
             }
-            self.strings_at_hand(poll);
+            self.strings_at_hand(poll, info);
             while self.batch.is_full() || self.reader.has_much_unchecked() {
                 self.deliver(deliver)?;
-                self.strings_at_hand(poll);
+                self.strings_at_hand(poll, info);
             }
             next = step(self.reader, info)?;
         }
     }
 
     /// Reads string keys as long as they are plain and there is room for them.
-    fn strings_at_hand(&mut self, poll: &mut Poll<'_>) {
-        let Self { sizer, batch, size, reader } = self;
+    fn strings_at_hand(&mut self, poll: &mut Poll<'_>, info: &mut InputInfo) {
+        if let Some(wanted) = self.wanted.clone() {
+            return self.wanted_at_hand(&wanted, poll, info);
+        }
+        let Self { sizer, batch, size, reader, .. } = self;
         let number = reader.value_number();
         let count = batch.push_strings(reader.db(), reader.slot(), number, |strings| {
             reader.strings_at_hand(|key| {
@@ -161,6 +168,28 @@ impl<B: Blocks> Keys<'_, '_, B> {
             });
         });
         poll.count_strings(count);
+    }
+
+    /// Reads string keys likewise, and passes over those that are not wanted.
+    fn wanted_at_hand(&mut self, wanted: &Wanted, poll: &mut Poll<'_>, info: &mut InputInfo) {
+        let Self { sizer, batch, size, reader, .. } = self;
+        let (db, slot, first) = (reader.db(), reader.slot(), reader.value_number());
+        let (mut next, mut passed) = (first, 0);
+        reader.strings_at_hand(|key| {
+            let number = next;
+            next += 1;
+            // Compressed ones are checked, and found damaged, as in the first pass.
+            if !key.is_compressed && !wanted.may_want(key.padded, key.name.len()) {
+                passed += 1;
+                return ControlFlow::Continue(());
+            }
+            batch.push_strings(db, slot, number, |strings| {
+                strings.push(&key, &sizer.string_key(&key), *size);
+            });
+            if batch.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        info.num += passed;
+        poll.count_strings(usize::try_from(next - first).unwrap_or(usize::MAX));
     }
 
     /// Has the keys at hand observed.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use offkey_rdb::{Blocks, Checker, Checksum, Error, RdbType, Reader};
 
+use crate::aggregate::prefixes::Wanted;
 use crate::batch::Batch;
 use crate::facts::KeyFacts;
 use crate::flow::{Keys, Sink, Step, apart, step};
@@ -24,6 +25,10 @@ pub(crate) trait Observe {
     /// the number of those it took.
     fn strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {
         run.each(written_at_ms, |facts| self.key(facts))
+    }
+    /// Which string keys it is to be given, if not all of them.
+    fn wanted(&self) -> Option<Arc<Wanted>> {
+        None
     }
     /// Takes a key whose value is damaged.
     fn damaged(&mut self, damaged: DamagedKey);
@@ -74,7 +79,7 @@ pub(crate) fn read(
     let mut info = InputInfo::named(input.name());
     let mut counted = Counted { observer, key_count: 0, damaged_count: 0 };
     let read = open_and_read(input, options, poll, &mut counted, &mut info);
-    info.num = counted.key_count;
+    info.num += counted.key_count;
     info.damaged_num = counted.damaged_count;
     if let Err(stop) = &read {
         info.error = Some(format!("{}: {stop}", info.file));
@@ -153,7 +158,8 @@ fn entries<B: Blocks + Send>(
         checker: Checker::default(),
     };
     let (sizer, batch) = (Sizer::new(&model), Batch::default());
-    let keys = Keys { sizer, batch, size: options.size, reader };
+    let wanted = sink.observer.wanted();
+    let keys = Keys { sizer, batch, size: options.size, wanted, reader };
     let read = if options.threads == Some(1) {
         keys.read(next, poll, info, &mut |mut batch| sink.take(&mut batch).then_some(batch))
     } else {
@@ -257,6 +263,10 @@ impl<O: Observe> Observe for Counted<'_, O> {
         let taken = self.observer.strings(run, written_at_ms);
         self.key_count += taken.break_value().unwrap_or(run.rows.len()) as u64;
         taken
+    }
+
+    fn wanted(&self) -> Option<Arc<Wanted>> {
+        self.observer.wanted()
     }
 
     fn damaged(&mut self, damaged: DamagedKey) {

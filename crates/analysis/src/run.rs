@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
+use crate::aggregate::prefixes::Wanted;
 use crate::facts::KeyFacts;
 use crate::input::{self, Observe};
 use crate::source::{Input, Meter, Source, SourceError};
@@ -57,7 +58,7 @@ pub fn analyze<I: Clone + Into<Input>>(
     if summary.prefixes.is_pruned() && can_read_again {
         let mut again = Summary::new(options, 0);
         std::mem::swap(&mut again.prefixes, &mut summary.prefixes);
-        let floors = again.prefixes.freeze();
+        let floors = again.prefixes.freeze_whole();
         summary.recounted(run.pass(&inputs, again)?, floors);
     }
     Ok(Report::new(&summary, options))
@@ -141,6 +142,10 @@ impl Observe for Summary {
     fn strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {
         self.observe_strings(run, written_at_ms);
         ControlFlow::Continue(())
+    }
+
+    fn wanted(&self) -> Option<Arc<Wanted>> {
+        self.prefixes.wanted()
     }
 
     fn damaged(&mut self, damaged: DamagedKey) {

@@ -106,6 +106,8 @@ pub struct StringKey<'a> {
     pub expire_at_ms: Option<i64>,
     /// Its value.
     pub value: Str<'a>,
+    /// Whether the value is compressed, and still to be checked.
+    pub is_compressed: bool,
     /// Bytes of the value in the file.
     pub serialized_len: u64,
 }

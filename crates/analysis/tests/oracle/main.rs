@@ -326,6 +326,28 @@ fn assert_bounded(paths: &[PathBuf], prefix_memory: usize) {
     assert!(reports.iter().all(|report| *report == reports[0]), "threads change nothing");
 }
 
+/// Names that never come twice, in two databases, some of damaged values.
+fn distinct_and_damaged() -> Vec<u8> {
+    let mut rng = Rng::new(3);
+    let mut file = RdbFile::redis(11);
+    file.aux("redis-ver", "7.2.4");
+    for db in 0..2 {
+        file.select_db(db);
+        for _ in 0..10_000 {
+            let mut value = checked_late(&mut rng);
+            let len = value.bytes.len();
+            if rng.one_in(500) && len > 20 {
+                value.bytes[rng.between(len / 2, len - 1)] ^= 1;
+            } else if rng.one_in(2) {
+                value = value::string("plain");
+            }
+            let name: String = (0..8).map(|_| char::from(b'a' + rng.below(20) as u8)).collect();
+            file.key(format!("{name}:x"), &value);
+        }
+    }
+    file.finish()
+}
+
 #[test]
 fn names_made_to_outgrow_the_table() {
     let folder = Folder::new("adversarial");
@@ -341,7 +363,13 @@ fn names_made_to_outgrow_the_table() {
         uniform.key(format!("{letters}:{number}").as_bytes(), &value::string("v"));
     }
     let uniform = folder.file("uniform.rdb", &uniform.finish());
-    for paths in [vec![distinct.clone()], vec![uniform.clone()], vec![distinct, uniform, other]] {
+    let damaged = folder.file("damaged.rdb", &distinct_and_damaged());
+    for paths in [
+        vec![distinct.clone()],
+        vec![uniform.clone()],
+        vec![damaged.clone()],
+        vec![distinct, uniform, damaged, other],
+    ] {
         assert_bounded(&paths, 100_000);
     }
 }

@@ -64,7 +64,9 @@ impl<B: Blocks> Reader<B> {
 
 /// Decodes the key that begins `bytes`, if it is of the form; answers also the length of its
 /// compressed string and what follows it.
-#[inline]
+///
+/// Always inlined: called, it answers through memory, and its caller waits for that.
+#[inline(always)]
 fn string_key(bytes: &[u8]) -> Option<(StringKey<'_>, Option<usize>, &[u8])> {
     let (expire_at_ms, bytes) = match bytes {
         [opcode::EXPIRETIME_MS, rest @ ..] => {
@@ -84,7 +86,9 @@ fn string_key(bytes: &[u8]) -> Option<(StringKey<'_>, Option<usize>, &[u8])> {
         }
     };
     let serialized_len = (rest.len() - after.len()) as u64;
-    Some((StringKey { name, padded, expire_at_ms, value, serialized_len }, compressed_len, after))
+    let is_compressed = compressed_len.is_some();
+    let key = StringKey { name, padded, expire_at_ms, value, is_compressed, serialized_len };
+    Some((key, compressed_len, after))
 }
 
 /// Passes the compressed string that begins `bytes`, if it is all there and its text is not

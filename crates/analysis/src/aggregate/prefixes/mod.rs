@@ -8,15 +8,23 @@
 //! levels costs no more than its length. When the tree outgrows its bound, each type keeps
 //! the prefixes that lead it by number or by bytes. What was dropped may come again and is
 //! then counted from zero; [`Floor`] says how much it can have lost at most. Parents never
-//! count less than their children, so what is kept is always a whole tree.
+//! count less than their children, so what is kept is always a whole tree. Once a type had to
+//! drop some, its new prefixes are let in when they come a second time ([`door`]).
+//!
+//! A second pass counts the prefixes that are left; it needs no string key whose prefixes are
+//! all counted whole or not in the table ([`wanted`]).
 
 mod branches;
+mod door;
 mod recent;
 mod rule;
 #[cfg(test)]
 pub(super) mod tests;
 mod tree;
 mod walk;
+mod wanted;
+
+use std::sync::Arc;
 
 use offkey_rdb::ObjectType;
 
@@ -29,13 +37,20 @@ pub use self::rule::PrefixRule;
 pub(crate) use self::rule::Rule;
 pub(crate) use self::tree::{Counts, Floor};
 pub(crate) use self::walk::WholePrefix;
+pub(crate) use self::wanted::Wanted;
 
+use self::door::Door;
 use self::recent::{Folded, Recent};
 use self::tree::{Node, ROOT, Tree};
 
-/// The floors of a table's types, while a second pass counts.
+/// What is known of a table while a second pass counts.
 #[derive(Debug)]
-pub(crate) struct Floors(Vec<Floor>);
+pub(crate) struct Floors {
+    /// Of each of its types.
+    floors: Vec<Floor>,
+    /// Places of nodes that were counted whole in the first pass, with their counts.
+    whole: Vec<(u32, Counts)>,
+}
 
 /// The prefixes seen, with their numbers and bytes.
 #[derive(Debug, Clone)]
@@ -47,6 +62,9 @@ pub(crate) struct Prefixes {
     /// The key at hand, its digits folded.
     folded: Vec<u8>,
     recent: Recent,
+    door: Door,
+    /// In a second pass, which string keys matter; all of them where there is none.
+    wanted: Option<Arc<Wanted>>,
 }
 
 /// A prefix as a report shows it; prefixes of a type are in the order of their texts.
@@ -77,10 +95,46 @@ impl Prefix {
     pub(crate) const TEXT_LEN_MAX: usize = 1 << 10;
 }
 
+/// The prefixes of one key, counted one after another.
+struct Descent<'t> {
+    tree: &'t mut Tree,
+    parent: u32,
+    level: usize,
+    type_at: u16,
+    one: Counts,
+}
+
+impl Descent<'_> {
+    /// Counts the key for the prefix `text`, whose own segment begins at `segment_at`; answers
+    /// its place, if it has one.
+    #[inline]
+    fn count(
+        &mut self,
+        text: &[u8],
+        segment_at: usize,
+        lets_in: &mut dyn FnMut(&mut Floor) -> bool,
+    ) -> Option<u32> {
+        let segment = text.get(segment_at..).unwrap_or_default();
+        let Self { tree, parent, level, type_at, .. } = self;
+        let at = tree.place_at_level(*level, *parent, *type_at, segment, lets_in)?;
+        self.tree.add(at, self.one);
+        (self.parent, self.level) = (at, self.level + 1);
+        Some(at)
+    }
+
+    /// Notes a prefix below one that was turned away.
+    fn turn_away(&mut self, door: &mut Door, hash: impl FnOnce() -> u64) {
+        if let Some(floor) = self.tree.floors.get_mut(usize::from(self.type_at)) {
+            door.lets_in(self.type_at, self.one.bytes, floor, hash);
+        }
+    }
+}
+
 impl Prefixes {
     pub(crate) fn new(rule: Rule, memory_max: usize) -> Self {
         let (tree, folded, recent) = (Tree::default(), Vec::new(), Recent::default());
-        Self { rule, memory_max, tree, folded, recent }
+        let door = Door::default();
+        Self { rule, memory_max, tree, folded, recent, door, wanted: None }
     }
 
     #[inline]
@@ -168,37 +222,52 @@ impl Prefixes {
         type_at: u16,
         one: Counts,
     ) {
-        let Self { rule, memory_max, tree, folded, recent } = self;
-        let mut path = place.zip(short).and_then(|(at, name)| recent.renew(at, name, type_at));
-        let (mut parent, mut level) = (ROOT, 0);
-        let count = |text: &[u8], segment_at: usize| {
-            let segment = text.get(segment_at..).unwrap_or_default();
-            let Some(at) = tree.place_at_level(level, parent, type_at, segment) else {
-                return false;
-            };
-            tree.add(at, one);
-            if let Some(path) = &mut path {
-                path.push(at);
-            }
-            (parent, level) = (at, level + 1);
-            true
-        };
-        match short {
-            Some(short) => short.cut(rule, count),
-            None => rule.cut(name, folded, count),
+        let Self { rule, memory_max, tree, folded, recent, door, .. } = self;
+        let mut descent = Descent { tree, parent: ROOT, level: 0, type_at, one };
+        if let Some(short) = short {
+            let mut path = place.and_then(|at| recent.renew(at, short, type_at));
+            let mut is_out = false;
+            short.cut(rule, |text, segment_at| {
+                let hash = || short.hash_of_first(text.len(), type_at);
+                if is_out {
+                    // What is longer is turned away with it, and so let in the next time.
+                    descent.turn_away(door, hash);
+                    return true;
+                }
+                let mut lets_in = |floor: &mut Floor| door.lets_in(type_at, one.bytes, floor, hash);
+                match (descent.count(text, segment_at, &mut lets_in), &mut path) {
+                    (Some(at), Some(path)) => path.push(at),
+                    (Some(_), None) => {}
+                    (None, _) if descent.tree.is_frozen => return false,
+                    (None, path) => {
+                        // It has prefixes that are not here, and may be the next time.
+                        path.iter_mut().for_each(|path| path.forget());
+                        is_out = true;
+                    }
+                }
+                true
+            });
+        } else {
+            rule.cut(name, folded, |text, segment_at| {
+                descent.count(text, segment_at, &mut |_| true).is_some()
+            });
         }
         if tree.memory() > *memory_max {
-            tree.prune();
-            recent.forget();
+            self.prune();
         }
+    }
+
+    fn prune(&mut self) {
+        let dropped = self.tree.prune();
+        self.door.close(&dropped);
+        self.recent.forget();
     }
 
     /// Adds what `other` counted.
     pub(crate) fn merge(&mut self, other: &Prefixes) {
         self.tree.merge(&other.tree);
         if self.tree.memory() > self.memory_max {
-            self.tree.prune();
-            self.recent.forget();
+            self.prune();
         }
     }
 
@@ -216,16 +285,49 @@ impl Prefixes {
     /// others; answers what the others can have.
     pub(crate) fn freeze(&mut self) -> Floors {
         self.tree.is_frozen = true;
+        self.door.open();
         for node in &mut self.tree.nodes {
             node.counts = Counts::default();
         }
         let types = self.tree.types.len();
-        Floors(std::mem::replace(&mut self.tree.floors, vec![Floor::default(); types]))
+        let floors = std::mem::replace(&mut self.tree.floors, vec![Floor::default(); types]);
+        Floors { floors, whole: Vec::new() }
+    }
+
+    /// Like [`Prefixes::freeze`], for a second pass by this process over the same inputs:
+    /// counts that are whole already stay, and string keys without any other prefix need not
+    /// be observed.
+    pub(crate) fn freeze_whole(&mut self) -> Floors {
+        let nodes = (0..).zip(&self.tree.nodes);
+        let whole = nodes.filter(|(_, node)| node.is_whole).map(|(at, node)| (at, node.counts));
+        let whole = whole.collect();
+        if self.rule.may_recall() {
+            let is_counted = |at: usize| {
+                self.tree.nodes.get(at).is_some_and(|node| {
+                    let object_type = self.tree.types.get(usize::from(node.type_at));
+                    !node.is_whole && object_type == Some(&ObjectType::String)
+                })
+            };
+            self.wanted = Some(Arc::new(Wanted::new(&self.tree, &self.rule, is_counted)));
+        }
+        Floors { whole, ..self.freeze() }
+    }
+
+    /// Which string keys are to be observed, if not all of them.
+    pub(crate) fn wanted(&self) -> Option<Arc<Wanted>> {
+        self.wanted.clone()
     }
 
     /// Ends a second pass.
     pub(crate) fn set_floors(&mut self, floors: Floors) {
-        self.tree.floors = floors.0;
+        self.tree.floors = floors.floors;
+        for (at, counts) in floors.whole {
+            if let Some(node) = usize::try_from(at).ok().and_then(|at| self.tree.nodes.get_mut(at))
+            {
+                node.counts = counts;
+            }
+        }
+        self.wanted = None;
     }
 
     /// Tells whether the counts are those of a second pass, and so exact.

@@ -64,51 +64,69 @@ impl Folded {
 
     #[inline]
     fn words(&self) -> [u64; LEN_MAX / 8] {
-        let (words, _) = self.bytes.as_chunks();
-        std::array::from_fn(|at| words.get(at).map_or(0, |word| u64::from_le_bytes(*word)))
+        words(&self.bytes)
     }
 
     /// A hash of a name of this type: names of several types are often alike.
     #[inline]
     pub(super) fn hash(&self, type_at: u16) -> u64 {
-        let start = u64::from(type_at) << 8 | u64::from(self.len);
-        // Products that do not wait for each other.
-        let products = self.words().into_iter().zip(FACTORS);
-        let sum = products.fold(start, |sum, (word, factor)| {
-            sum.wrapping_add((word ^ word >> 29).wrapping_mul(factor))
+        hash(self.words(), self.len, type_at)
+    }
+
+    /// The hash of a name that is the first `len` bytes of this one.
+    #[inline]
+    pub(super) fn hash_of_first(&self, len: usize, type_at: u16) -> u64 {
+        let mask = MASK.as_flattened().get(LEN_MAX.saturating_sub(len)..);
+        let mask = words(mask.and_then(<[u8]>::first_chunk).unwrap_or(&[0; LEN_MAX]));
+        let own = self.words();
+        let first = std::array::from_fn(|at| match (own.get(at), mask.get(at)) {
+            (Some(word), Some(mask)) => word & mask,
+            _ => 0,
         });
-        (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        hash(first, u8::try_from(len).unwrap_or(self.len), type_at)
     }
 
     /// Like [`Rule::cut`] of the name.
     #[inline]
     pub(super) fn cut(&self, rule: &Rule, mut each: impl FnMut(&[u8], usize) -> bool) {
         let text = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
-        let found = rule.separators_in(&self.bytes);
-        // The segment's start, and the end of the separators seen last.
-        let (mut segment_at, mut free_at, mut is_whole) = (0, 0, true);
-        let (words, _) = found.as_chunks::<8>();
-        for (word_at, word) in (0..).step_by(8).zip(words) {
-            let mut left = u64::from_le_bytes(*word);
-            while left != 0 {
-                let at = word_at + usize::try_from(left.trailing_zeros() / 8).unwrap_or_default();
-                left &= left - 1;
-                // Behind the name are zeros, which may be separators as well.
-                let Some(prefix) = text.get(..at).filter(|_| at < text.len()) else { break };
-                is_whole = false;
-                if at > free_at {
-                    if !each(prefix, segment_at) {
-                        return;
-                    }
-                    segment_at = at;
-                }
-                free_at = at + 1;
+        // Behind the name are zeros, which may be separators as well.
+        let separators = rule.separators_in(&self.bytes) & !(u64::MAX << self.len);
+        if separators == 0 {
+            if !text.is_empty() {
+                each(text, 0);
             }
+            return;
         }
-        if is_whole && !text.is_empty() {
-            each(text, 0);
+        // A prefix ends at the first of separators in a row, unless they begin the name.
+        let mut ends = separators & !(separators << 1) & !1;
+        let mut segment_at = 0;
+        while ends != 0 {
+            let at = usize::try_from(ends.trailing_zeros()).unwrap_or_default();
+            ends &= ends - 1;
+            if !each(text.get(..at).unwrap_or_default(), segment_at) {
+                return;
+            }
+            segment_at = at;
         }
     }
+}
+
+#[inline]
+fn words(bytes: &[u8; LEN_MAX]) -> [u64; LEN_MAX / 8] {
+    let (words, _) = bytes.as_chunks();
+    std::array::from_fn(|at| words.get(at).map_or(0, |word| u64::from_le_bytes(*word)))
+}
+
+#[inline]
+fn hash(words: [u64; LEN_MAX / 8], len: u8, type_at: u16) -> u64 {
+    let start = u64::from(type_at) << 8 | u64::from(len);
+    // Products that do not wait for each other.
+    let products = words.into_iter().zip(FACTORS);
+    let sum = products.fold(start, |sum, (word, factor)| {
+        sum.wrapping_add((word ^ word >> 29).wrapping_mul(factor))
+    });
+    (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// The prefixes of a name, as places in the tree, shortest first.
@@ -135,6 +153,11 @@ impl Path {
             *place = at;
         }
         self.depth += 1;
+    }
+
+    /// Forgets the name.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
     }
 }
 

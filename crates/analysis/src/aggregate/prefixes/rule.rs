@@ -44,13 +44,14 @@ impl Rule {
         self.separates.get(usize::from(byte)).copied().unwrap_or_default()
     }
 
-    /// Which of the bytes separate, as ones among zeros.
+    /// Which of the bytes separate: the lowest bit stands for the first byte.
     #[inline]
-    pub(super) fn separators_in<const N: usize>(&self, bytes: &[u8; N]) -> [u8; N] {
+    pub(super) fn separators_in<const N: usize>(&self, bytes: &[u8; N]) -> u64 {
+        const { assert!(N.is_multiple_of(LANES) && N <= 64, "whole rows, a bit for each byte") };
         let Some(few) = &self.few else {
-            return bytes.map(|byte| u8::from(self.separates(byte)));
+            let bits = bytes.iter().rev().map(|byte| u64::from(self.separates(*byte)));
+            return bits.fold(0, |bits, bit| bits << 1 | bit);
         };
-        const { assert!(N.is_multiple_of(LANES), "whole rows") };
         // Loops of one length, which the compiler makes into a few instructions.
         let mut found = [0; N];
         let (rows, _) = found.as_chunks_mut::<LANES>();
@@ -58,11 +59,12 @@ impl Rule {
         for (found, bytes) in rows.iter_mut().zip(bytes) {
             for separator in few {
                 for ((found, byte), separator) in found.iter_mut().zip(bytes).zip(separator) {
-                    *found |= u8::from(byte == separator);
+                    *found |= if byte == separator { u8::MAX } else { 0 };
                 }
             }
         }
-        found
+        let (words, _) = found.as_chunks();
+        words.iter().rev().fold(0, |bits, word| bits << 8 | lowest_bits(u64::from_le_bytes(*word)))
     }
 
     /// Eight bytes of a key as they count.
@@ -154,6 +156,13 @@ fn fold_digits(bytes: u64) -> u64 {
     let no_digit = ((less_zero & (EACH * 0x7f)) + EACH * 0x76) | less_zero;
     let digits = !no_digit & (EACH * 0x80);
     bytes & !((digits >> 3) - (digits >> 7))
+}
+
+/// The lowest bit of each of eight bytes, side by side.
+#[inline]
+fn lowest_bits(bytes: u64) -> u64 {
+    // Each power of two moves one of the bits to its place in the highest byte.
+    (bytes & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 #[cfg(test)]

@@ -150,6 +150,90 @@ fn counts_lie_within_the_floor() {
     }
 }
 
+/// What is so of a table that had to drop prefixes: none has more than is counted of it and its
+/// type's floor, and those that are said to be whole have just what is counted.
+fn assert_within_floor(bounded: &Prefixes, exact: &Prefixes) {
+    let (_, floor) = bounded.floors().next().unwrap();
+    let mut text = Vec::new();
+    let mut counted = BTreeMap::new();
+    for (at, node) in bounded.tree.nodes.iter().enumerate() {
+        bounded.tree.text_of(at, &mut text);
+        counted.insert(text.clone(), (node.counts, node.is_whole));
+    }
+    for at in 0..exact.tree.nodes.len() {
+        exact.tree.text_of(at, &mut text);
+        let all = exact.tree.nodes[at].counts;
+        let (found, is_whole) = counted.get(&text).copied().unwrap_or_default();
+        let name = text.escape_ascii();
+        assert!(all.key_count - found.key_count <= floor.key_count, "{name}: {found:?} {all:?}");
+        assert!(all.bytes - found.bytes <= floor.bytes, "{name}: {found:?} {all:?}");
+        assert!(!is_whole || found == all, "{name}: {found:?} {all:?}");
+    }
+}
+
+#[test]
+fn prefixes_turned_away_lose_no_more_than_the_floor_says() {
+    let letter = |x: u64| char::from(b'a' + (x % 16) as u8);
+    let mut rng = offkey_testkit::Rng::new(5);
+    for memory_max in [20_000, 500_000] {
+        let (mut exact, mut bounded) = (table(usize::MAX), table(memory_max));
+        // Enough for the door to forget now and then.
+        for number in 0..700_000_u64 {
+            let mut bits = rng.bits();
+            let mut name = String::new();
+            for _ in 0..=bits % 4 {
+                // Some letters come much more often than others.
+                let few = if bits & 0x700 == 0 { 0xffff } else { 3 };
+                name.extend((0..4).map(|i| letter(bits >> (16 + 4 * i) & few)));
+                name.push(':');
+                bits = rng.bits();
+            }
+            name.extend((0..8).map(|i| letter(number >> (4 * i))));
+            let size = bits % 100 + if bits.is_multiple_of(999) { 100_000 } else { 0 };
+            let facts = facts(name.as_bytes(), size);
+            exact.observe(&facts);
+            bounded.observe(&facts);
+        }
+        assert!(bounded.is_pruned());
+        assert_within_floor(&bounded, &exact);
+        let mut merged = table(memory_max);
+        merged.merge(&bounded);
+        merged.merge(&bounded);
+        let mut twice = exact.clone();
+        twice.merge(&exact);
+        assert_within_floor(&merged, &twice);
+    }
+}
+
+#[test]
+fn second_pass_over_what_is_wanted_counts_what_one_over_all_does() {
+    let keys = keys(4, 100_000);
+    let mut first = table(100_000);
+    keys.iter().for_each(|key| first.observe(&facts(key.as_bytes(), 3)));
+    let (mut all, mut few) = (first.clone(), first);
+    let (floors_of_all, floors_of_few) = (all.freeze(), few.freeze_whole());
+    let wanted = few.wanted().unwrap();
+    let mut passed = 0;
+    for key in &keys {
+        all.observe(&facts(key.as_bytes(), 3));
+        let mut padded = [b':'; 64];
+        padded[..key.len()].copy_from_slice(key.as_bytes());
+        if wanted.may_want(&padded, key.len()) {
+            few.observe(&facts(key.as_bytes(), 3));
+        } else {
+            passed += 1;
+        }
+    }
+    all.set_floors(floors_of_all);
+    few.set_floors(floors_of_few);
+    assert!(passed > keys.len() / 2, "{passed} passed over");
+    assert_eq!(listed(&few, usize::MAX), listed(&all, usize::MAX));
+    let long = format!("{}:x", "long".repeat(12));
+    let mut padded = [0; 64];
+    padded[..long.len()].copy_from_slice(long.as_bytes());
+    assert!(wanted.may_want(&padded, long.len()), "long names are all let through");
+}
+
 #[test]
 fn merge_equals_one_pass() {
     let keys = keys(3, 5000);

@@ -63,6 +63,8 @@ pub(super) struct Node {
     pub(super) parent: u32,
     /// Place of the type in `types`.
     pub(super) type_at: u16,
+    /// Whether it was there before anything was dropped: then its counts are whole.
+    pub(super) is_whole: bool,
     /// The segment in `text`.
     pub(super) start: usize,
     pub(super) len: u32,
@@ -95,6 +97,8 @@ impl Tree {
     /// Adds the nodes of `other`, parents first as they stand.
     pub(super) fn merge(&mut self, other: &Tree) {
         let type_places: Vec<u16> = other.types.iter().map(|t| self.type_at(*t)).collect();
+        let own_floors = self.floors.clone();
+        let mut is_in_both = vec![false; self.nodes.len()];
         for (type_at, floor) in type_places.iter().zip(&other.floors) {
             if let Some(own) = self.floors.get_mut(usize::from(*type_at)) {
                 own.key_count += floor.key_count;
@@ -108,6 +112,23 @@ impl Tree {
             let place = self.place(parent, type_at, other.segment(node)).unwrap_or(ROOT);
             self.add(place, node.counts);
             places.push(place);
+            let Ok(at) = usize::try_from(place) else { continue };
+            let Some(own) = self.nodes.get_mut(at) else { continue };
+            if let Some(is_in_both) = is_in_both.get_mut(at) {
+                *is_in_both = true;
+                own.is_whole &= node.is_whole;
+            } else {
+                own.is_whole = node.is_whole && is_zero(&own_floors, type_at);
+            }
+        }
+        let other_floors: Vec<Floor> = (self.floors.iter().zip(&own_floors))
+            .map(|(sum, own)| Floor {
+                key_count: sum.key_count - own.key_count,
+                bytes: sum.bytes - own.bytes,
+            })
+            .collect();
+        for (node, _) in self.nodes.iter_mut().zip(is_in_both).filter(|(_, in_both)| !in_both) {
+            node.is_whole &= is_zero(&other_floors, node.type_at);
         }
     }
 
@@ -138,6 +159,17 @@ impl Tree {
         Prefix { object_type, text, text_len, counts: node.counts }
     }
 
+    /// Puts the whole text of the node at this place into `text`.
+    pub(super) fn text_of(&self, at: usize, text: &mut Vec<u8>) {
+        text.clear();
+        let mut next = self.nodes.get(at);
+        while let Some(node) = next {
+            text.extend(self.segment(node).iter().rev());
+            next = usize::try_from(node.parent).ok().and_then(|at| self.nodes.get(at));
+        }
+        text.reverse();
+    }
+
     #[inline]
     pub(super) fn segment(&self, node: &Node) -> &[u8] {
         segment_of(&self.text, node)
@@ -151,13 +183,14 @@ impl Tree {
         parent: u32,
         type_at: u16,
         segment: &[u8],
+        lets_in: &mut dyn FnMut(&mut Floor) -> bool,
     ) -> Option<u32> {
         let last = self.last.get(level).copied().unwrap_or(ROOT);
         let node = usize::try_from(last).ok().and_then(|last| self.nodes.get(last));
         if node.is_some_and(|node| self.is(node, parent, type_at, segment)) {
             return Some(last);
         }
-        let found = self.place(parent, type_at, segment)?;
+        let found = self.place_if(parent, type_at, segment, lets_in)?;
         if let Some(last) = self.last.get_mut(level) {
             *last = found;
         }
@@ -182,10 +215,21 @@ impl Tree {
     }
 
     /// Finds the node of a segment under `parent`, or makes one unless the table is frozen.
-    #[inline]
     pub(super) fn place(&mut self, parent: u32, type_at: u16, segment: &[u8]) -> Option<u32> {
+        self.place_if(parent, type_at, segment, &mut |_| true)
+    }
+
+    /// Like [`Tree::place`]; only makes one that is let in, which is told its type's floor.
+    #[inline]
+    fn place_if(
+        &mut self,
+        parent: u32,
+        type_at: u16,
+        segment: &[u8],
+        lets_in: &mut dyn FnMut(&mut Floor) -> bool,
+    ) -> Option<u32> {
         let hash = half_hash(&self.hasher, parent, type_at, segment);
-        let Self { nodes, text, index, is_frozen, .. } = self;
+        let Self { nodes, text, index, floors, is_frozen, .. } = self;
         let is_it = |at: &u32| {
             let node = usize::try_from(*at).ok().and_then(|at| nodes.get(at));
             node.is_some_and(|node| {
@@ -200,11 +244,15 @@ impl Tree {
             Entry::Occupied(found) => return Some(*found.get()),
             Entry::Vacant(vacant) => vacant,
         };
+        if floors.get_mut(usize::from(type_at)).is_some_and(|floor| !lets_in(floor)) {
+            return None;
+        }
         let at = u32::try_from(nodes.len()).ok().filter(|at| *at != ROOT)?;
         let len = u32::try_from(segment.len()).ok()?;
         vacant.insert(at);
         let counts = Counts::default();
-        nodes.push(Node { parent, type_at, start: text.len(), len, hash, counts });
+        let is_whole = is_zero(floors, type_at);
+        nodes.push(Node { parent, type_at, is_whole, start: text.len(), len, hash, counts });
         text.extend_from_slice(segment);
         Some(at)
     }
@@ -242,8 +290,9 @@ impl Tree {
         self.nodes.len() * (size_of::<Node>() + 6) + self.text.len()
     }
 
-    /// Keeps the leading prefixes of each type, at most half of all.
-    pub(super) fn prune(&mut self) {
+    /// Keeps the leading prefixes of each type, at most half of all; answers the most that one
+    /// of the others had.
+    pub(super) fn prune(&mut self) -> Vec<Floor> {
         let quota = (self.nodes.len() / 4 / self.types.len().max(1)).max(1);
         let thresholds: Vec<(u64, u64)> = (0..self.types.len())
             .map(|type_at| {
@@ -288,11 +337,18 @@ impl Tree {
         self.nodes.truncate(kept);
         self.text.truncate(text_len);
         self.index_anew();
-        for (floor, dropped) in self.floors.iter_mut().zip(dropped) {
+        for (floor, dropped) in self.floors.iter_mut().zip(&dropped) {
             floor.key_count += dropped.key_count;
             floor.bytes = floor.bytes.saturating_add(dropped.bytes);
         }
+        dropped
     }
+}
+
+/// Whether nothing of this type was dropped.
+#[inline]
+fn is_zero(floors: &[Floor], type_at: u16) -> bool {
+    floors.get(usize::from(type_at)).is_none_or(|floor| *floor == Floor::default())
 }
 
 #[inline]
