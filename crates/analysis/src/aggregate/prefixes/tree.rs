@@ -2,7 +2,6 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use offkey_rdb::ObjectType;
 use std::hash::BuildHasher;
 
@@ -237,19 +236,16 @@ impl Tree {
                     && segment_of(text, node) == segment
             })
         };
-        if *is_frozen {
-            return index.find(spread(hash), is_it).copied();
+        let found = index.find(spread(hash), is_it).copied();
+        if found.is_some() || *is_frozen {
+            return found;
         }
-        let vacant = match index.entry(spread(hash), is_it, |at| hash_at(nodes, *at)) {
-            Entry::Occupied(found) => return Some(*found.get()),
-            Entry::Vacant(vacant) => vacant,
-        };
         if floors.get_mut(usize::from(type_at)).is_some_and(|floor| !lets_in(floor)) {
             return None;
         }
         let at = u32::try_from(nodes.len()).ok().filter(|at| *at != ROOT)?;
         let len = u32::try_from(segment.len()).ok()?;
-        vacant.insert(at);
+        index.insert_unique(spread(hash), at, |at| hash_at(nodes, *at));
         let counts = Counts::default();
         let is_whole = is_zero(floors, type_at);
         nodes.push(Node { parent, type_at, is_whole, start: text.len(), len, hash, counts });
