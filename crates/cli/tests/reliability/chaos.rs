@@ -209,8 +209,7 @@ fn settle(fleet: &Fleet, server: &Process, book: &Book, processes: &[&Process]) 
         assert!(report == golden[&task.choice], "{id} {:?}: {report}", task.choice);
     }
     eprintln!("{} tasks, {failed} of them ended by three kills", ids.len());
-    // On a busy machine many tasks take longer than it is from one kill to the next.
-    assert!(failed * 2 < ids.len(), "{failed} of {} tasks failed", ids.len());
+    assert!(failed * 10 <= ids.len(), "{failed} of {} tasks failed", ids.len());
     // What the dead have begun is not left open, nor left over.
     let start = Instant::now();
     while processes.iter().any(|one| !one.children().is_empty() || one.open_files() > 100) {
