@@ -216,7 +216,7 @@ pub(crate) struct ReadingArgs {
 
     /// When files were written that do not say so, Redis 2 and older, in milliseconds since
     /// 1970: expiries are told from there [default: now]
-    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, value_parser = milliseconds)]
     pub(crate) now_ms: Option<i64>,
 
     /// No progress and no warnings on stderr; errors stay
@@ -399,6 +399,11 @@ fn extension(path: Option<&Path>) -> Option<&str> {
 }
 
 /// A number of bytes, with K, M or G behind it for powers of 1024.
+fn milliseconds(text: &str) -> Result<i64, String> {
+    let expected = "milliseconds since 1970 expected, such as 1764000000000";
+    text.parse().map_err(|_| format!("{expected}, found {text:?}"))
+}
+
 fn memory(text: &str) -> Result<usize, String> {
     let (digits, shift) = match text.as_bytes().last() {
         Some(b'K' | b'k') => (text.get(..text.len() - 1), 10),
