@@ -42,19 +42,19 @@ impl Summary {
 
     #[inline]
     pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
+        self.types.observe(facts);
         self.prefixes.observe(facts);
-        // A second pass is for the prefixes alone.
+        // A second pass is for the prefixes alone; the types tell whether it saw the same keys.
         if !self.prefixes.is_frozen() {
-            self.types.observe(facts);
             self.largest.observe(facts);
             self.spread.observe(facts);
         }
     }
 
     pub(crate) fn observe_strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) {
+        self.types.add(ObjectType::String, run.total());
         self.prefixes.observe_strings(run);
         if !self.prefixes.is_frozen() {
-            self.types.add(ObjectType::String, run.total());
             self.largest.observe_strings(run, written_at_ms);
             self.spread.observe_strings(run, written_at_ms);
         }
@@ -82,12 +82,19 @@ impl Summary {
 
     /// Takes over the prefixes of a second pass, which counted only those that lead in this one.
     pub(crate) fn recounted(&mut self, again: Summary, floors: Floors) {
-        // The keys read, and what a server says of the moment it wrote them.
+        // The types' numbers and bytes, but for strings where some were passed over; the keys of
+        // each input, and what a server says of the moment it wrote them.
+        let has_all_strings = again.prefixes.wanted().is_none();
+        let is_told =
+            |(of_type, _): &(ObjectType, _)| has_all_strings || *of_type != ObjectType::String;
+        let types_changed =
+            self.types.iter().filter(is_told).ne(again.types.iter().filter(is_told));
         let told = |input: &InputInfo| {
             let len = input.error.is_none().then_some(input.bytes_read);
             (len, input.num, input.damaged_num, input.created_at_ms, input.used_mem)
         };
-        self.prefixes_changed = self.inputs.iter().map(told).ne(again.inputs.iter().map(told));
+        self.prefixes_changed =
+            types_changed || self.inputs.iter().map(told).ne(again.inputs.iter().map(told));
         self.prefixes = again.prefixes;
         self.prefixes.set_floors(floors);
         // Of an input that could not be read once more the prefixes are missing.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use offkey_analysis::{Input, Open, Opened, Options, analyze};
-use offkey_testkit::{Dialect, Keyspace};
+use offkey_testkit::{Dialect, Keyspace, RdbFile, value};
 
 /// Bytes, and what happens after them.
 #[derive(Debug)]
@@ -106,6 +106,58 @@ fn second_pass_is_made_only_where_it_can_be() {
         let report = analyze(&[Input::Open(source.clone())], &options, &()).unwrap();
         assert!(report.complete, "{:?}", report.inputs);
         assert_eq!(source.opened.load(Ordering::Relaxed), passes, "{end:?}");
+    }
+}
+
+/// Other bytes each time it is opened.
+#[derive(Debug)]
+struct Changing(Vec<Vec<u8>>, AtomicU32);
+
+impl Open for Changing {
+    fn name(&self) -> String {
+        "test://changing".to_owned()
+    }
+
+    fn open(&self, _: &Arc<AtomicBool>) -> io::Result<Opened> {
+        let time = self.1.fetch_add(1, Ordering::Relaxed);
+        let bytes = usize::try_from(time).ok().and_then(|time| self.0.get(time)).cloned();
+        let bytes = bytes.ok_or_else(|| io::Error::other("opened too often"))?;
+        let len = Some(bytes.len() as u64);
+        Ok(Opened { reader: Box::new(Cursor::new(bytes)), len })
+    }
+
+    fn can_open_again(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn input_that_changed_before_its_second_pass_is_told() {
+    let file = |count: u32, written: &str, members: &[&str]| {
+        let mut file = RdbFile::redis(11);
+        file.aux("ctime", written).select_db(0);
+        file.key("set", &value::set(members));
+        for number in 0..count {
+            // Digits count alike, letters do not.
+            let digits = format!("{number:06}");
+            let name: String = digits.bytes().map(|digit| char::from(digit | 0x40)).collect();
+            file.key(format!("{name}:x"), &value::string("text"));
+        }
+        file.finish()
+    };
+    let first = file(3000, "1764000000", &["aa", "bb"]);
+    let cases = [
+        ("the same", first.clone(), true),
+        ("a key more", file(3001, "1764000000", &["aa", "bb"]), false),
+        ("written later", file(3000, "1764000001", &["aa", "bb"]), false),
+        ("another element", file(3000, "1764000000", &["aa", "bb", "cc"]), false),
+    ];
+    let options = Options { prefix_memory: 1 << 14, ..Options::default() };
+    for (about, second, is_exact) in cases {
+        let source = Arc::new(Changing(vec![first.clone(), second], AtomicU32::new(0)));
+        let report = analyze(&[Input::Open(source.clone())], &options, &()).unwrap();
+        assert_eq!(source.1.load(Ordering::Relaxed), 2, "{about}");
+        assert_eq!(report.prefix_exactness.counts_exact, is_exact, "{about}");
     }
 }
 
