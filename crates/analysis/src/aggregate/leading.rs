@@ -27,15 +27,29 @@ impl<P: Ord> Leading<P> {
     /// Offers a prefix of so many keys and bytes, made only if it may get in: a text can be
     /// much longer than what a table holds of it.
     pub(crate) fn offer(&mut self, key_count: u64, bytes: u64, make: impl FnOnce() -> P) {
+        self.offer_beside(key_count, bytes, |_| Some(make()));
+    }
+
+    /// Likewise; where it is a tie with the worst, `make` is given that, and need not make one
+    /// that comes after it.
+    pub(crate) fn offer_beside(
+        &mut self,
+        key_count: u64,
+        bytes: u64,
+        make: impl FnOnce(Option<&P>) -> Option<P>,
+    ) {
         let rank = match self.rank_by {
             RankBy::KeyCount => (key_count, bytes),
             RankBy::Bytes => (bytes, key_count),
         };
         let is_full = self.heap.len() >= self.limit;
-        if is_full && self.heap.peek().is_none_or(|(worst, _)| rank < worst.0) {
+        let worst = self.heap.peek().filter(|_| is_full);
+        if is_full && worst.is_none_or(|(worst, _)| rank < worst.0) {
             return;
         }
-        self.heap.push((Reverse(rank), make()));
+        let tied = worst.filter(|(worst, _)| rank == worst.0);
+        let Some(prefix) = make(tied.map(|(_, prefix)| prefix)) else { return };
+        self.heap.push((Reverse(rank), prefix));
         if is_full {
             self.heap.pop();
         }

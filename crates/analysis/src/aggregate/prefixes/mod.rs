@@ -405,11 +405,24 @@ impl Prefixes {
         let tree = &self.tree;
         let of_type =
             |node: &&Node| tree.types.get(usize::from(node.type_at)) == Some(&object_type);
+        let (mut segments, mut text) = (Vec::new(), Vec::new());
         for node in tree.nodes.iter().filter(of_type) {
             let (key_count, bytes) = figures(&node.counts);
-            if key_count > 0 {
-                leading.offer(key_count, bytes, || tree.prefix(node, object_type));
+            if key_count == 0 {
+                continue;
             }
+            leading.offer_beside(key_count, bytes, |tied| {
+                // There can be as many ties as prefixes: their texts are not worth a copy each.
+                let text_len = tree.first_bytes(node, &mut segments, &mut text);
+                let comes_after = |tied: &Prefix| (&text, text_len) > (&tied.text, tied.text_len);
+                let is_out = tied.is_some_and(comes_after);
+                (!is_out).then(|| Prefix {
+                    object_type,
+                    text: text.clone(),
+                    text_len,
+                    counts: node.counts,
+                })
+            });
         }
         leading.into_sorted()
     }

@@ -139,7 +139,21 @@ impl Tree {
     }
 
     pub(super) fn prefix(&self, node: &Node, object_type: ObjectType) -> Prefix {
-        let mut segments = Vec::new();
+        let mut text = Vec::new();
+        let text_len = self.first_bytes(node, &mut Vec::new(), &mut text);
+        Prefix { object_type, text, text_len, counts: node.counts }
+    }
+
+    /// Puts the first bytes of a node's text into `text`, at most [`Prefix::TEXT_LEN_MAX`];
+    /// answers the length of the whole text. `segments` is room for its pieces.
+    pub(super) fn first_bytes<'t>(
+        &'t self,
+        node: &'t Node,
+        segments: &mut Vec<&'t [u8]>,
+        text: &mut Vec<u8>,
+    ) -> u64 {
+        segments.clear();
+        text.clear();
         let mut next = Some(node);
         let mut text_len = 0;
         while let Some(node) = next {
