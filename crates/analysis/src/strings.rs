@@ -13,16 +13,19 @@ use crate::memory::{Encoding, Sizes};
 /// Room for a name: it is copied with what follows it in the file, in one length.
 pub(crate) const PADDED_LEN: usize = 64;
 
-/// A string key, without its name.
+/// A string key, without its name. Small, since another core reads it: values of less than
+/// 16 KiB and names of less than 64 bytes have sizes below 64 KiB.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StringRow {
-    expire_at_ms: Option<i64>,
-    num_of_elem: u32,
-    bytes: u32,
-    memory_usage: u32,
-    serialized_bytes: u32,
-    size: u32,
+    /// Nothing that matters where it does not expire.
+    expire_at_ms: i64,
+    num_of_elem: u16,
+    bytes: u16,
+    memory_usage: u16,
+    serialized_bytes: u16,
+    size: u16,
     name_len: u8,
+    expires: bool,
     encoding: Encoding,
 }
 
@@ -46,7 +49,7 @@ impl StringRow {
 
     #[inline]
     pub(crate) fn expire_at_ms(&self) -> Option<i64> {
-        self.expire_at_ms
+        self.expires.then_some(self.expire_at_ms)
     }
 }
 
@@ -68,10 +71,10 @@ impl Strings {
     #[inline]
     pub(crate) fn push(&mut self, key: &StringKey<'_>, sizes: &Sizes, by: SizeKind) {
         let usage = sizes.memory_usage.unwrap_or(sizes.bytes);
-        // Values of less than 16 KiB and names of less than 64 bytes: all of them fit.
-        let fit = |len: u64| u32::try_from(len).unwrap_or(u32::MAX);
+        let fit = |len: u64| u16::try_from(len).unwrap_or(u16::MAX);
         self.rows.push(StringRow {
-            expire_at_ms: key.expire_at_ms,
+            expire_at_ms: key.expire_at_ms.unwrap_or_default(),
+            expires: key.expire_at_ms.is_some(),
             num_of_elem: fit(sizes.num_of_elem),
             bytes: fit(sizes.bytes),
             memory_usage: fit(usage),
@@ -197,7 +200,7 @@ impl<'b> StringRun<'b> {
 
     /// Keys that expire.
     pub(crate) fn expire_count(&self) -> u64 {
-        self.rows.iter().map(|row| u64::from(row.expire_at_ms.is_some())).sum()
+        self.rows.iter().map(|row| u64::from(row.expires)).sum()
     }
 
     /// What is to be known of a key.
@@ -217,8 +220,8 @@ impl<'b> StringRun<'b> {
             bytes: u64::from(row.bytes),
             memory_usage: Some(u64::from(row.memory_usage)),
             serialized_bytes: u64::from(row.serialized_bytes),
-            expire_at_ms: row.expire_at_ms,
-            expires_in_ms: row.expire_at_ms.map(|at| at.saturating_sub(written_at_ms)),
+            expire_at_ms: row.expire_at_ms(),
+            expires_in_ms: row.expire_at_ms().map(|at| at.saturating_sub(written_at_ms)),
             idle_seconds: None,
             freq: None,
             slot: self.slot,
