@@ -16,6 +16,7 @@
 
 mod branches;
 mod door;
+mod filter;
 mod recent;
 mod rule;
 #[cfg(test)]
@@ -40,7 +41,7 @@ pub(crate) use self::walk::WholePrefix;
 pub(crate) use self::wanted::Wanted;
 
 use self::door::Door;
-use self::recent::{Folded, Recent};
+use self::recent::{Folded, Hashes, Recent};
 use self::tree::{Node, ROOT, Tree};
 
 /// What is known of a table while a second pass counts.
@@ -105,28 +106,45 @@ struct Descent<'t> {
 }
 
 impl Descent<'_> {
-    /// Counts the key for the prefix `text`, whose own segment begins at `segment_at`; answers
-    /// its place, if it has one.
+    /// Counts the key for a prefix, if that was found last at this level.
+    #[inline]
+    fn count_last(&mut self, segment: &[u8]) -> Option<u32> {
+        let at = self.tree.last_at(self.level, self.parent, self.type_at, segment)?;
+        Some(self.count_at(at))
+    }
+
+    /// Counts the key for a prefix; answers its place, if it has one. `hash` is what the door
+    /// knows it by.
     #[inline]
     fn count(
         &mut self,
-        text: &[u8],
-        segment_at: usize,
-        lets_in: &mut dyn FnMut(&mut Floor) -> bool,
+        segment: &[u8],
+        door: &mut Door,
+        hash: impl FnOnce() -> Option<u64>,
     ) -> Option<u32> {
-        let segment = text.get(segment_at..).unwrap_or_default();
-        let Self { tree, parent, level, type_at, .. } = self;
-        let at = tree.place_at_level(*level, *parent, *type_at, segment, lets_in)?;
-        self.tree.add(at, self.one);
-        (self.parent, self.level) = (at, self.level + 1);
-        Some(at)
+        let (at, is_new) = self.tree.place(self.parent, self.type_at, segment)?;
+        if is_new
+            && door.is_closed()
+            && let Some(hash) = hash()
+        {
+            door.admit(self.tree, at, hash);
+        }
+        self.tree.set_last(self.level, at);
+        Some(self.count_at(at))
     }
 
-    /// Notes a prefix below one that was turned away.
-    fn turn_away(&mut self, door: &mut Door, hash: impl FnOnce() -> u64) {
-        if let Some(floor) = self.tree.floors.get_mut(usize::from(self.type_at)) {
-            door.lets_in(self.type_at, self.one.bytes, floor, hash);
-        }
+    #[inline]
+    fn count_at(&mut self, at: u32) -> u32 {
+        self.tree.add(at, self.one);
+        (self.parent, self.level) = (at, self.level + 1);
+        at
+    }
+
+    /// Whether a prefix that was not found last is turned away.
+    #[inline]
+    fn is_turned_away(&mut self, door: &mut Door, hash: impl FnOnce() -> u64) -> bool {
+        let floor = self.tree.floors.get_mut(usize::from(self.type_at));
+        floor.is_some_and(|floor| door.turns_away(self.type_at, self.one.bytes, floor, hash))
     }
 }
 
@@ -197,75 +215,99 @@ impl Prefixes {
         one: Counts,
     ) -> Option<usize> {
         let Some(folded) = folded else {
-            self.observe_new(name, None, None, type_at, one);
+            self.observe_long(name, type_at, one);
             return None;
         };
-        let (place, is_again) = self.recent.place(folded.hash(type_at));
+        let hashes = folded.hashes();
+        let (place, is_again) = self.recent.place(hashes.whole(type_at));
         if !is_again {
-            self.observe_new(name, Some(folded), None, type_at, one);
+            self.observe_short(folded, &hashes, None, type_at, one);
             return None;
         }
         if self.recent.is_at(place, folded, type_at) {
             self.add_at(place, one);
         } else {
-            self.observe_new(name, Some(folded), Some(place), type_at, one);
+            self.observe_short(folded, &hashes, Some(place), type_at, one);
         }
         self.recent.is_at(place, folded, type_at).then_some(place)
     }
 
-    /// Observes a key unlike those remembered; one that is to be remembered has a place.
-    fn observe_new(
+    /// Observes a key of a short name unlike those remembered; one that is to be remembered
+    /// has a place.
+    fn observe_short(
         &mut self,
-        name: &[u8],
-        short: Option<&Folded>,
+        short: &Folded,
+        hashes: &Hashes,
         place: Option<usize>,
         type_at: u16,
         one: Counts,
     ) {
-        let Self { rule, memory_max, tree, folded, recent, door, .. } = self;
+        let Self { rule, tree, recent, door, .. } = self;
         let mut descent = Descent { tree, parent: ROOT, level: 0, type_at, one };
-        if let Some(short) = short {
-            let mut path = place.and_then(|at| recent.renew(at, short, type_at));
-            let mut is_out = false;
-            short.cut(rule, |text, segment_at| {
-                let hash = || short.hash_of_first(text.len(), type_at);
-                if is_out {
-                    // What is longer is turned away with it, and so let in the next time.
-                    descent.turn_away(door, hash);
-                    return true;
+        let mut path = place.and_then(|at| recent.renew(at, short, type_at));
+        let mut is_out = false;
+        short.cut(rule, |text, segment_at| {
+            let hash = || hashes.first(text.len(), type_at);
+            if is_out {
+                // What is longer is turned away with it, and so let in the next time.
+                descent.is_turned_away(door, hash);
+                return true;
+            }
+            let segment = text.get(segment_at..).unwrap_or_default();
+            let at = match descent.count_last(segment) {
+                None if descent.is_turned_away(door, hash) => None,
+                None => descent.count(segment, door, || Some(hash())),
+                found => found,
+            };
+            match (at, &mut path) {
+                (Some(at), Some(path)) => path.push(at),
+                (Some(_), None) => {}
+                (None, _) if descent.tree.is_frozen => return false,
+                (None, path) => {
+                    // It has prefixes that are not here, and may be the next time.
+                    path.iter_mut().for_each(|path| path.forget());
+                    is_out = true;
                 }
-                let mut lets_in = |floor: &mut Floor| door.lets_in(type_at, one.bytes, floor, hash);
-                match (descent.count(text, segment_at, &mut lets_in), &mut path) {
-                    (Some(at), Some(path)) => path.push(at),
-                    (Some(_), None) => {}
-                    (None, _) if descent.tree.is_frozen => return false,
-                    (None, path) => {
-                        // It has prefixes that are not here, and may be the next time.
-                        path.iter_mut().for_each(|path| path.forget());
-                        is_out = true;
-                    }
-                }
-                true
-            });
-        } else {
-            rule.cut(name, folded, |text, segment_at| {
-                descent.count(text, segment_at, &mut |_| true).is_some()
-            });
-        }
-        if tree.memory() > *memory_max {
+            }
+            true
+        });
+        self.keep_bounds();
+    }
+
+    /// Observes a key of a name too long to be remembered.
+    fn observe_long(&mut self, name: &[u8], type_at: u16, one: Counts) {
+        let Self { rule, tree, folded, door, .. } = self;
+        let mut descent = Descent { tree, parent: ROOT, level: 0, type_at, one };
+        rule.cut(name, folded, |text, segment_at| {
+            let segment = text.get(segment_at..).unwrap_or_default();
+            let hash = || Folded::new(text, rule).map(|text| text.hashes().whole(type_at));
+            let found = descent.count_last(segment);
+            found.or_else(|| descent.count(segment, door, hash)).is_some()
+        });
+        self.keep_bounds();
+    }
+
+    #[inline]
+    fn keep_bounds(&mut self) {
+        if self.tree.memory() > self.memory_max {
             self.prune();
+        }
+        if self.door.is_full() {
+            self.door.forget(&mut self.tree, &self.rule);
         }
     }
 
     fn prune(&mut self) {
         let dropped = self.tree.prune();
-        self.door.close(&dropped);
+        self.door.close(&dropped, &mut self.tree, &self.rule);
         self.recent.forget();
     }
 
     /// Adds what `other` counted.
     pub(crate) fn merge(&mut self, other: &Prefixes) {
         self.tree.merge(&other.tree);
+        // It does not know those that came in.
+        self.door.open();
         if self.tree.memory() > self.memory_max {
             self.prune();
         }
@@ -370,8 +412,10 @@ impl Prefixes {
         let parent = if is_known(row.parent) { row.parent } else { ROOT };
         let last_type = self.tree.types.len().saturating_sub(1);
         let type_at = row.type_at.min(u16::try_from(last_type).unwrap_or(u16::MAX));
-        let place = self.tree.place(parent, type_at, row.segment).unwrap_or(ROOT);
+        let (place, _) = self.tree.place(parent, type_at, row.segment).unwrap_or((ROOT, false));
         self.tree.add(place, row.counts);
+        // It does not know whom it does not see come in.
+        self.door.open();
     }
 
     /// Makes this a table of a second pass.

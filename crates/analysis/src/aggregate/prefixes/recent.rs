@@ -5,7 +5,7 @@ use super::rule::Rule;
 use crate::strings::PADDED_LEN;
 
 /// Bytes that a name may have to be remembered.
-const LEN_MAX: usize = 48;
+pub(super) const LEN_MAX: usize = 48;
 
 /// Prefixes that a key may have to be remembered.
 const DEPTH_MAX: usize = 6;
@@ -56,6 +56,11 @@ impl Folded {
     }
 
     #[inline]
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    #[inline]
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let pairs = self.words().into_iter().zip(other.words());
         let differ = pairs.fold(0, |differ, (a, b)| differ | a ^ b);
@@ -64,26 +69,20 @@ impl Folded {
 
     #[inline]
     fn words(&self) -> [u64; LEN_MAX / 8] {
-        words(&self.bytes)
+        let (words, _) = self.bytes.as_chunks();
+        std::array::from_fn(|at| words.get(at).map_or(0, |word| u64::from_le_bytes(*word)))
     }
 
-    /// A hash of a name of this type: names of several types are often alike.
     #[inline]
-    pub(super) fn hash(&self, type_at: u16) -> u64 {
-        hash(self.words(), self.len, type_at)
-    }
-
-    /// The hash of a name that is the first `len` bytes of this one.
-    #[inline]
-    pub(super) fn hash_of_first(&self, len: usize, type_at: u16) -> u64 {
-        let mask = MASK.as_flattened().get(LEN_MAX.saturating_sub(len)..);
-        let mask = words(mask.and_then(<[u8]>::first_chunk).unwrap_or(&[0; LEN_MAX]));
-        let own = self.words();
-        let first = std::array::from_fn(|at| match (own.get(at), mask.get(at)) {
-            (Some(word), Some(mask)) => word & mask,
-            _ => 0,
-        });
-        hash(first, u8::try_from(len).unwrap_or(self.len), type_at)
+    pub(super) fn hashes(&self) -> Hashes {
+        let words = self.words();
+        let mut sum = 0_u64;
+        let mut sums = [0; LEN_MAX / 8 + 1];
+        for ((after, word), factor) in sums.iter_mut().skip(1).zip(words).zip(FACTORS) {
+            sum = sum.wrapping_add(product(word, factor));
+            *after = sum;
+        }
+        Hashes { words, sums, len: self.len }
     }
 
     /// Like [`Rule::cut`] of the name.
@@ -112,21 +111,46 @@ impl Folded {
     }
 }
 
+/// What a word of a name adds to its hash; one of zeros adds nothing.
 #[inline]
-fn words(bytes: &[u8; LEN_MAX]) -> [u64; LEN_MAX / 8] {
-    let (words, _) = bytes.as_chunks();
-    std::array::from_fn(|at| words.get(at).map_or(0, |word| u64::from_le_bytes(*word)))
+fn product(word: u64, factor: u64) -> u64 {
+    (word ^ word >> 29).wrapping_mul(factor)
 }
 
-#[inline]
-fn hash(words: [u64; LEN_MAX / 8], len: u8, type_at: u16) -> u64 {
-    let start = u64::from(type_at) << 8 | u64::from(len);
-    // Products that do not wait for each other.
-    let products = words.into_iter().zip(FACTORS);
-    let sum = products.fold(start, |sum, (word, factor)| {
-        sum.wrapping_add((word ^ word >> 29).wrapping_mul(factor))
-    });
-    (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+/// Hashes of a name and of those that it begins with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hashes {
+    words: [u64; LEN_MAX / 8],
+    /// What the words before each add up to.
+    sums: [u64; LEN_MAX / 8 + 1],
+    len: u8,
+}
+
+impl Hashes {
+    /// Of the name, of this type: names of several types are often alike.
+    #[inline]
+    pub(super) fn whole(&self, type_at: u16) -> u64 {
+        let [.., sum] = self.sums;
+        Self::finish(sum, usize::from(self.len), type_at)
+    }
+
+    /// Of the name that is the first `len` bytes of this one.
+    #[inline]
+    pub(super) fn first(&self, len: usize, type_at: u16) -> u64 {
+        let at = len / 8;
+        let sum = self.sums.get(at).copied().unwrap_or_default();
+        let last = match (self.words.get(at), FACTORS.get(at)) {
+            (Some(word), Some(factor)) => product(word & !(u64::MAX << (len % 8 * 8)), *factor),
+            _ => 0,
+        };
+        Self::finish(sum.wrapping_add(last), len, type_at)
+    }
+
+    #[inline]
+    fn finish(sum: u64, len: usize, type_at: u16) -> u64 {
+        let sum = sum.wrapping_add(u64::from(type_at) << 8 | len as u64);
+        (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
 }
 
 /// The prefixes of a name, as places in the tree, shortest first.
@@ -216,6 +240,21 @@ mod tests {
     use offkey_testkit::Rng;
 
     use super::*;
+
+    #[test]
+    fn first_bytes_have_the_hash_of_a_name_of_their_own() {
+        let mut rng = Rng::new(2);
+        let rule = Rule::new(b":", true);
+        for _ in 0..200 {
+            let name: Vec<u8> = (0..LEN_MAX).map(|_| *rng.pick(b"ab:\0\xff")).collect();
+            let hashes = Folded::new(&name, &rule).unwrap().hashes();
+            for len in 0..=LEN_MAX {
+                let first = Folded::new(&name[..len], &rule).unwrap().hashes();
+                assert_eq!(hashes.first(len, 3), first.whole(3), "{len}");
+                assert_ne!(hashes.first(len, 3), first.whole(2), "{len}");
+            }
+        }
+    }
 
     #[test]
     fn short_names_are_cut_as_long_ones_are() {

@@ -175,24 +175,32 @@ fn assert_within_floor(bounded: &Prefixes, exact: &Prefixes) {
 fn prefixes_turned_away_lose_no_more_than_the_floor_says() {
     let letter = |x: u64| char::from(b'a' + (x % 16) as u8);
     let mut rng = offkey_testkit::Rng::new(5);
+    let mut next_key = |number: u64| {
+        let mut bits = rng.bits();
+        let mut name = String::new();
+        for _ in 0..=bits % 4 {
+            // Some letters come much more often than others.
+            let few = if bits & 0x700 == 0 { 0xffff } else { 3 };
+            name.extend((0..4).map(|i| letter(bits >> (16 + 4 * i) & few)));
+            name.push(':');
+            bits = rng.bits();
+        }
+        // Long names have prefixes of short ones.
+        let tail_len = if bits.is_multiple_of(7) { 64 } else { 8 };
+        name.extend((0..tail_len).map(|i| letter(number >> (4 * i % 64))));
+        (name, bits % 100 + if bits.is_multiple_of(999) { 100_000 } else { 0 })
+    };
     for memory_max in [20_000, 500_000] {
         let (mut exact, mut bounded) = (table(usize::MAX), table(memory_max));
-        // Enough for the door to forget now and then.
-        for number in 0..700_000_u64 {
-            let mut bits = rng.bits();
-            let mut name = String::new();
-            for _ in 0..=bits % 4 {
-                // Some letters come much more often than others.
-                let few = if bits & 0x700 == 0 { 0xffff } else { 3 };
-                name.extend((0..4).map(|i| letter(bits >> (16 + 4 * i) & few)));
-                name.push(':');
-                bits = rng.bits();
-            }
-            name.extend((0..8).map(|i| letter(number >> (4 * i))));
-            let size = bits % 100 + if bits.is_multiple_of(999) { 100_000 } else { 0 };
+        let mut observe = |exact: &mut Prefixes, bounded: &mut Prefixes, number| {
+            let (name, size) = next_key(number);
             let facts = facts(name.as_bytes(), size);
             exact.observe(&facts);
             bounded.observe(&facts);
+        };
+        // Enough for the door to forget now and then.
+        for number in 0..700_000 {
+            observe(&mut exact, &mut bounded, number);
         }
         assert!(bounded.is_pruned());
         assert_within_floor(&bounded, &exact);
@@ -201,6 +209,10 @@ fn prefixes_turned_away_lose_no_more_than_the_floor_says() {
         merged.merge(&bounded);
         let mut twice = exact.clone();
         twice.merge(&exact);
+        assert_within_floor(&merged, &twice);
+        for number in 0..100_000 {
+            observe(&mut twice, &mut merged, number);
+        }
         assert_within_floor(&merged, &twice);
     }
 }

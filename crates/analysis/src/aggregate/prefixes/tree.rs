@@ -70,6 +70,8 @@ pub(super) struct Node {
     /// Half of the hash of parent, type and segment, so that the index is built anew without a
     /// look at the texts.
     hash: u32,
+    /// What the door knows it by; 0 where that is not known yet.
+    pub(super) door_key: u32,
     pub(super) counts: Counts,
 }
 
@@ -108,7 +110,8 @@ impl Tree {
         for node in &other.nodes {
             let parent = place_of(&places, node.parent);
             let type_at = type_places.get(usize::from(node.type_at)).copied().unwrap_or_default();
-            let place = self.place(parent, type_at, other.segment(node)).unwrap_or(ROOT);
+            let (place, _) =
+                self.place(parent, type_at, other.segment(node)).unwrap_or((ROOT, false));
             self.add(place, node.counts);
             places.push(place);
             let Ok(at) = usize::try_from(place) else { continue };
@@ -161,7 +164,6 @@ impl Tree {
             text_len += u64::from(node.len);
             next = usize::try_from(node.parent).ok().and_then(|at| self.nodes.get(at));
         }
-        let mut text = Vec::new();
         for segment in segments.iter().rev() {
             let room = Prefix::TEXT_LEN_MAX - text.len();
             text.extend_from_slice(segment.get(..room).unwrap_or(segment));
@@ -169,7 +171,7 @@ impl Tree {
                 break;
             }
         }
-        Prefix { object_type, text, text_len, counts: node.counts }
+        text_len
     }
 
     /// Puts the whole text of the node at this place into `text`.
@@ -183,64 +185,73 @@ impl Tree {
         text.reverse();
     }
 
+    /// Likewise, unless the text is longer than `len_max`.
+    pub(super) fn short_text_of(&self, at: usize, len_max: usize, text: &mut Vec<u8>) -> bool {
+        let (mut next, mut len) = (self.nodes.get(at), 0);
+        while let Some(node) = next {
+            // Node lengths came from slices, so they fit; none of them is zero.
+            len += usize::try_from(node.len).unwrap_or_default();
+            if len > len_max {
+                return false;
+            }
+            next = usize::try_from(node.parent).ok().and_then(|at| self.nodes.get(at));
+        }
+        self.text_of(at, text);
+        true
+    }
+
     #[inline]
     pub(super) fn segment(&self, node: &Node) -> &[u8] {
         segment_of(&self.text, node)
     }
 
-    /// Like [`Tree::place`], trying first the node found last at this level.
+    /// The node found last at this level, if it is that of the segment under `parent`.
     #[inline]
-    pub(super) fn place_at_level(
-        &mut self,
+    pub(super) fn last_at(
+        &self,
         level: usize,
         parent: u32,
         type_at: u16,
         segment: &[u8],
-        lets_in: &mut dyn FnMut(&mut Floor) -> bool,
     ) -> Option<u32> {
         let last = self.last.get(level).copied().unwrap_or(ROOT);
         let node = usize::try_from(last).ok().and_then(|last| self.nodes.get(last));
-        if node.is_some_and(|node| self.is(node, parent, type_at, segment)) {
-            return Some(last);
-        }
-        let found = self.place_if(parent, type_at, segment, lets_in)?;
+        node.is_some_and(|node| self.is(node, parent, type_at, segment)).then_some(last)
+    }
+
+    #[inline]
+    pub(super) fn set_last(&mut self, level: usize, at: u32) {
         if let Some(last) = self.last.get_mut(level) {
-            *last = found;
+            *last = at;
         }
-        Some(found)
     }
 
     #[inline]
     fn is(&self, node: &Node, parent: u32, type_at: u16, segment: &[u8]) -> bool {
-        // Segments that are as long as each other mostly end in other bytes.
+        // Long segments that are as long as each other mostly end in other bytes.
         let own = self.segment(node);
         (node.parent, node.type_at) == (parent, type_at)
             && own.len() == segment.len()
-            && own.last() == segment.last()
             && match own.len() {
                 // Compared at once, where a call would cost more than it does.
                 4..=8 => {
                     own.first_chunk::<4>() == segment.first_chunk()
                         && own.last_chunk::<4>() == segment.last_chunk()
                 }
+                9.. => own.last_chunk::<8>() == segment.last_chunk() && own == segment,
                 _ => own == segment,
             }
     }
 
-    /// Finds the node of a segment under `parent`, or makes one unless the table is frozen.
-    pub(super) fn place(&mut self, parent: u32, type_at: u16, segment: &[u8]) -> Option<u32> {
-        self.place_if(parent, type_at, segment, &mut |_| true)
-    }
-
-    /// Like [`Tree::place`]; only makes one that is let in, which is told its type's floor.
+    /// Finds the node of a segment under `parent`, or makes one unless the table is frozen;
+    /// answers also whether it made one.
     #[inline]
-    fn place_if(
+    pub(super) fn place(
         &mut self,
         parent: u32,
         type_at: u16,
         segment: &[u8],
-        lets_in: &mut dyn FnMut(&mut Floor) -> bool,
-    ) -> Option<u32> {
+    ) -> Option<(u32, bool)> {
         let hash = half_hash(&self.hasher, parent, type_at, segment);
         let Self { nodes, text, index, floors, is_frozen, .. } = self;
         let is_it = |at: &u32| {
@@ -250,11 +261,10 @@ impl Tree {
                     && segment_of(text, node) == segment
             })
         };
-        let found = index.find(spread(hash), is_it).copied();
-        if found.is_some() || *is_frozen {
-            return found;
+        if let Some(found) = index.find(spread(hash), is_it) {
+            return Some((*found, false));
         }
-        if floors.get_mut(usize::from(type_at)).is_some_and(|floor| !lets_in(floor)) {
+        if *is_frozen {
             return None;
         }
         let at = u32::try_from(nodes.len()).ok().filter(|at| *at != ROOT)?;
@@ -262,9 +272,10 @@ impl Tree {
         index.insert_unique(spread(hash), at, |at| hash_at(nodes, *at));
         let counts = Counts::default();
         let is_whole = is_zero(floors, type_at);
-        nodes.push(Node { parent, type_at, is_whole, start: text.len(), len, hash, counts });
+        let start = text.len();
+        nodes.push(Node { parent, type_at, is_whole, start, len, hash, door_key: 0, counts });
         text.extend_from_slice(segment);
-        Some(at)
+        Some((at, true))
     }
 
     /// Builds the index of all nodes.
