@@ -7,10 +7,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::entry::Packed;
 use crate::error::{Damage, PackedError};
 use crate::lzf::{self, Payload};
 use crate::source::{Fault, Padded, Slice};
-use crate::value::{Columns, Unique, check_listpack};
+use crate::value::{Columns, Unique, check_items};
 
 /// What is still to be checked of the values that [`Reader::value_unchecked`] has read.
 ///
@@ -34,9 +35,11 @@ struct Pending<T> {
     value_number: u64,
 }
 
-/// A listpack of whose items nobody wants to know.
+/// A listpack or ziplist of whose items nobody wants to know.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Blob {
+    /// Which of the two it is.
+    pub(crate) kind: Packed,
     /// What it expands to, if it is compressed.
     pub(crate) expanded_len: Option<usize>,
     /// What its entries are.
@@ -165,7 +168,7 @@ impl Checker {
         });
     }
 
-    /// Checks a listpack that has this place in `block` and begins at `at` of the file.
+    /// Checks a blob that has this place in `block` and begins at `at` of the file.
     fn check_blob(
         &mut self,
         block: &[u8],
@@ -188,11 +191,11 @@ impl Checker {
 }
 
 impl Blob {
-    /// Walks the listpack that begins `bytes` and has `len` of them.
+    /// Walks the blob that begins `bytes` and has `len` of them.
     fn walk(&self, bytes: &[u8], len: usize, unique: &mut Unique) -> Result<(), PackedError> {
         let mut source = Padded::new(bytes, len);
         self.columns.begin(unique, &source, Some(self.stated));
-        match check_listpack(&mut source, self.columns, unique) {
+        match check_items(self.kind, &mut source, self.columns, unique) {
             Ok(_) => Ok(()),
             Err(Fault::Damage(error)) => Err(error),
             // Bytes in memory do not fail.

@@ -18,8 +18,8 @@
 
 use crate::error::PackedError;
 use crate::packed::{
-    ENTRY_PEEK, Item, bytes_after_end, entry_cut, header_cut, no_end, refused, wrong_count,
-    wrong_total,
+    Common, ENTRY_PEEK, Entries, Item, bytes_after_end, entry_cut, header_cut, no_end, refused,
+    wrong_count, wrong_total,
 };
 use crate::source::{Fault, Source};
 use crate::value::WINDOW_LEN;
@@ -103,57 +103,33 @@ pub(crate) fn stated_in(head: &[u8]) -> Option<u64> {
     }
 }
 
-/// Takes the entries of a listpack one by one; the reason, if one cannot stand where it stands,
-/// ends the walk.
-pub(crate) trait Entries {
-    /// Takes an entry.
-    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str>;
-
-    /// Takes an entry of a common form.
-    #[inline]
-    fn common(&mut self, entry: &Common<'_>) -> Result<(), &'static str> {
-        self.item(entry.item())
-    }
-}
-
-impl<F: FnMut(Item<'_>) -> Result<(), &'static str>> Entries for F {
-    #[inline]
-    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str> {
-        self(item)
-    }
-}
-
 /// Bytes of an entry and of what follows it that are looked at in one piece.
-pub(crate) const COMMON_LEN: usize = 1 + WINDOW_LEN;
+const COMMON_LEN: usize = 1 + WINDOW_LEN;
 
-/// An entry of a common form, which is right in itself: what most that walk a listpack want to
-/// know of it needs no decoding.
+/// An entry of a common form.
 #[derive(Debug)]
-pub(crate) struct Common<'a> {
+struct Entry<'a> {
     /// Encoding and first data, and what follows the entry where it is shorter.
     start: &'a [u8; COMMON_LEN],
     /// Encoding and data.
     bytes: &'a [u8],
 }
 
-impl<'a> Common<'a> {
-    /// A text of less bytes than the window has, as that window and its length.
+impl Common for Entry<'_> {
     #[inline]
-    pub(crate) fn short_text(&self) -> Option<(&'a [u8; WINDOW_LEN], usize)> {
+    fn short_text(&self) -> Option<(&[u8; WINDOW_LEN], usize)> {
         let [0x80..=0xbf, window @ ..] = self.start else { return None };
         let len = self.bytes.len().checked_sub(1)?;
         (len <= WINDOW_LEN).then_some((window, len))
     }
 
-    /// Whether it is an integer.
     #[inline]
-    pub(crate) fn is_int(&self) -> bool {
+    fn is_int(&self) -> bool {
         !matches!(self.start, [0x80..=0xbf, ..])
     }
 
-    /// The entry, decoded.
     #[inline]
-    pub(crate) fn item(&self) -> Item<'a> {
+    fn item(&self) -> Item<'_> {
         match self.bytes {
             [0x80..=0xbf, text @ ..] => Item::Short(text),
             [b @ 0xc0..=0xdf, low] => Item::Int(int_13(*b, *low)),
@@ -216,7 +192,7 @@ fn common_entries(
         if usize::from(*backlen) != entry_len || next >= len {
             break;
         }
-        if let Err(reason) = each.common(&Common { start, bytes }) {
+        if let Err(reason) = each.common(&Entry { start, bytes }) {
             return (pos, count, Some(reason));
         }
         pos = next;

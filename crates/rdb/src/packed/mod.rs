@@ -11,6 +11,7 @@ pub(crate) mod zipmap;
 
 use crate::entry::{Str, parse_int};
 use crate::error::PackedError;
+use crate::value::WINDOW_LEN;
 
 /// Bytes that hold any short entry with all that surrounds it.
 pub(crate) const ENTRY_PEEK: usize = 96;
@@ -52,6 +53,39 @@ impl<'a> Item<'a> {
             Self::Long(_) => None,
         }
     }
+}
+
+/// Takes the entries of a blob one by one; the reason, if one cannot stand where it stands, ends
+/// the walk.
+pub(crate) trait Entries {
+    /// Takes an entry.
+    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str>;
+
+    /// Takes an entry of a common form.
+    #[inline]
+    fn common(&mut self, entry: &impl Common) -> Result<(), &'static str> {
+        self.item(entry.item())
+    }
+}
+
+impl<F: FnMut(Item<'_>) -> Result<(), &'static str>> Entries for F {
+    #[inline]
+    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str> {
+        self(item)
+    }
+}
+
+/// An entry of a common form, which is right in itself: what most that walk a blob want to know
+/// of it needs no decoding.
+pub(crate) trait Common {
+    /// A text of less bytes than the window has, as that window and its length.
+    fn short_text(&self) -> Option<(&[u8; WINDOW_LEN], usize)>;
+
+    /// Whether it is an integer.
+    fn is_int(&self) -> bool;
+
+    /// The entry, decoded.
+    fn item(&self) -> Item<'_>;
 }
 
 /// Takes one entry; the reason, if it cannot stand where it stands, ends the walk.

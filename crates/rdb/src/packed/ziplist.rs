@@ -17,10 +17,11 @@
 
 use crate::error::PackedError;
 use crate::packed::{
-    ENTRY_PEEK, Each, Item, bytes_after_end, entry_cut, header_cut, no_end, refused, wrong_count,
-    wrong_total,
+    Common, ENTRY_PEEK, Entries, Item, bytes_after_end, entry_cut, header_cut, no_end, refused,
+    wrong_count, wrong_total,
 };
 use crate::source::{Fault, Source};
+use crate::value::WINDOW_LEN;
 
 const KIND: &str = "ziplist";
 const HEADER_LEN: u64 = 10;
@@ -67,17 +68,126 @@ fn head(bytes: &[u8]) -> Option<Head> {
 
 /// How many entries the ziplist says it has, if it says so.
 pub(crate) fn stated<S: Source>(source: &mut S) -> Result<Option<u64>, Fault> {
-    Ok(match *source.peek(10)? {
+    Ok(stated_in(source.peek(10)?))
+}
+
+/// As [`stated`], of a ziplist that begins with these bytes.
+#[inline]
+pub(crate) fn stated_in(head: &[u8]) -> Option<u64> {
+    match *head {
         [_, _, _, _, _, _, _, _, n, m, ..] => super::stated(n, m),
         _ => None,
-    })
+    }
+}
+
+/// Bytes of an entry and of what follows it that are looked at in one piece.
+const COMMON_LEN: usize = 2 + WINDOW_LEN;
+
+/// An entry of a common form.
+#[derive(Debug)]
+struct Entry<'a> {
+    /// Length of the entry before, encoding and first data, and what follows the entry where it
+    /// is shorter.
+    start: &'a [u8; COMMON_LEN],
+    /// Encoding and data.
+    bytes: &'a [u8],
+}
+
+impl Common for Entry<'_> {
+    #[inline]
+    fn short_text(&self) -> Option<(&[u8; WINDOW_LEN], usize)> {
+        let [_, 0..=0x3f, window @ ..] = self.start else { return None };
+        let len = self.bytes.len().checked_sub(1)?;
+        (len <= WINDOW_LEN).then_some((window, len))
+    }
+
+    #[inline]
+    fn is_int(&self) -> bool {
+        !matches!(self.start, [_, 0..=0x3f, ..])
+    }
+
+    #[inline]
+    fn item(&self) -> Item<'_> {
+        match (self.bytes, head(self.bytes)) {
+            ([0..=0x3f, text @ ..], _) => Item::Short(text),
+            (_, Some(Head::Int { value, .. })) => Item::Int(value),
+            (bytes, _) => Item::Long(bytes.len() as u64),
+        }
+    }
+}
+
+/// Length of encoding and data by their first byte, for the entries that name it there; 0 for
+/// others.
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiled, where nothing else will do")]
+static COMMON_LENS: [u8; 256] = {
+    let mut lens = [0; 256];
+    let mut first: u8 = 0;
+    loop {
+        lens[first as usize] = match first {
+            0..=0x3f => 1 + first,
+            0xc0 => 3,
+            0xd0 => 5,
+            0xe0 => 9,
+            0xf0 => 4,
+            0xfe => 2,
+            0xf1..=0xfd => 1,
+            _ => 0,
+        };
+        if first == u8::MAX {
+            break;
+        }
+        first += 1;
+    }
+    lens
+};
+
+/// Where a walk stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Offset of the next entry.
+    pos: usize,
+    /// Entries passed.
+    count: u64,
+    /// Length of the last of them, and its offset.
+    last_len: u64,
+    last_at: usize,
+}
+
+/// Hands out the entries that `bytes` begins with, as `listpack::common_entries` does; the one
+/// before them has `last_len` bytes.
+#[inline]
+fn common_entries(
+    bytes: &[u8],
+    len: usize,
+    last_len: u64,
+    each: &mut impl Entries,
+) -> (Place, Option<&'static str>) {
+    let mut place = Place { pos: 0, count: 0, last_len, last_at: 0 };
+    while let Some(rest) = bytes.get(place.pos..)
+        && let Some(start) = rest.first_chunk::<COMMON_LEN>()
+    {
+        let [before @ 0..=0xfd, first, ..] = *start else { break };
+        let entry_len = COMMON_LENS.get(usize::from(first)).map_or(0, |len| usize::from(*len));
+        let Some(bytes) = rest.get(1..=entry_len) else { break };
+        let next = place.pos + 1 + entry_len;
+        // One byte more must be there for the end.
+        if u64::from(before) != place.last_len || entry_len == 0 || next >= len {
+            break;
+        }
+        if let Err(reason) = each.common(&Entry { start, bytes }) {
+            return (place, Some(reason));
+        }
+        let (last_len, last_at) = (1 + entry_len as u64, place.pos);
+        place = Place { pos: next, count: place.count + 1, last_len, last_at };
+    }
+    (place, None)
 }
 
 /// Walks a ziplist whose bytes are all that `source` has; answers the number of entries.
 ///
 /// # Errors
 /// [`PackedError`] as [`Fault::Damage`] where the blob contradicts itself or `each` refuses.
-pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64, Fault> {
+pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Entries) -> Result<u64, Fault> {
     let len = source.left();
     let Some(&[a, b, c, d, e, f, g, h, n, m]) = source.peek(10)?.first_chunk() else {
         return Err(header_cut(KIND, len).into());
@@ -92,7 +202,18 @@ pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64
     loop {
         let left = source.left();
         let at = len - left;
-        let bytes = source.peek(ENTRY_PEEK)?;
+        let (bytes, bytes_len) = source.peek_padded(ENTRY_PEEK)?;
+        let (place, refusal) = common_entries(bytes, bytes_len, len_before, &mut each);
+        if let Some(reason) = refusal {
+            return Err(refused(KIND, at + place.pos as u64, index + place.count, reason).into());
+        }
+        if place.count > 0 {
+            source.skip(place.pos as u64)?;
+            (last_at, len_before) = (at + place.last_at as u64, place.last_len);
+            index += place.count;
+            continue;
+        }
+        let bytes = bytes.get(..bytes_len).unwrap_or(bytes);
         match bytes.first() {
             None => return Err(no_end(KIND, at).into()),
             Some(&END) => break,
@@ -121,7 +242,7 @@ pub(crate) fn walk<S: Source>(source: &mut S, mut each: impl Each) -> Result<u64
 #[inline]
 fn step(
     bytes: &[u8],
-    each: &mut impl Each,
+    each: &mut impl Entries,
     index: u64,
     at: u64,
     left: u64,
@@ -147,7 +268,7 @@ fn step(
     if whole >= left {
         return Err(entry_cut(KIND, at, index, left));
     }
-    each(item).map_err(|reason| refused(KIND, at, index, reason))?;
+    each.item(item).map_err(|reason| refused(KIND, at, index, reason))?;
     Ok(whole)
 }
 
@@ -181,13 +302,23 @@ fn bad_encoding(encoded: &[u8], index: u64, at: u64, left: u64) -> PackedError {
 #[expect(clippy::cast_possible_truncation, reason = "lengths of the test are small")]
 mod tests {
     use super::*;
-    use crate::source::Slice;
+    use crate::source::{Padded, Slice};
 
     const GOOD: &[u8] = b"\x10\0\0\0\x0d\0\0\0\x02\0\x00\x01a\x03\xfd\xff";
 
+    /// What is found, whether something follows the blob in memory or not.
     fn entries(bytes: &[u8]) -> Result<Vec<String>, String> {
+        let found = entries_of(&mut Slice(bytes));
+        for padding in [b"\x03\x01".as_slice(), &[0xff; 40], &[3; 40], &[0; 40]] {
+            let padded = [bytes, padding].concat();
+            assert_eq!(entries_of(&mut Padded::new(&padded, bytes.len())), found, "{padding:?}");
+        }
+        found
+    }
+
+    fn entries_of(source: &mut impl Source) -> Result<Vec<String>, String> {
         let mut found = Vec::new();
-        let walked = walk(&mut Slice(bytes), |item: Item<'_>| {
+        let walked = walk(source, |item: Item<'_>| {
             found.push(match item {
                 Item::Int(value) => value.to_string(),
                 Item::Short(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
@@ -196,7 +327,10 @@ mod tests {
             Ok(())
         });
         match walked {
-            Ok(_) => Ok(found),
+            Ok(count) => {
+                assert_eq!(count, found.len() as u64);
+                Ok(found)
+            }
             Err(Fault::Damage(error)) => Err(format!("{}: {}", error.at, error.reason)),
             Err(Fault::Stop(error)) => panic!("{error}"),
         }

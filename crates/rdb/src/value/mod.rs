@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 pub use lengths::Lengths;
 pub(crate) use module::skip_ops;
-pub(crate) use packed_items::{Columns, check_listpack};
+pub(crate) use packed_items::{Columns, check_items};
 pub(crate) use unique::{Unique, WINDOW_LEN};
 
 use crate::block::Blocks;

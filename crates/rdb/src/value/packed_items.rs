@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use crate::entry::{Packed, Part, Visit};
 use crate::error::PackedError;
 use crate::length::Walk;
-use crate::packed::listpack::{Common, Entries};
-use crate::packed::{Item, intset, listpack, ziplist, zipmap};
+use crate::packed::{Common, Entries, Item, intset, listpack, ziplist, zipmap};
 use crate::source::{Fault, Source};
 use crate::unchecked::Blob;
 use crate::value::hash::FIELD_EXPIRE_MAX_MS;
@@ -145,12 +144,14 @@ impl<'v, V: Visit> Items<'v, V> {
         Ok(())
     }
 
-    /// Walks a listpack whose items nobody wants.
-    fn unwanted<S: Source>(&mut self, source: &mut S) -> Result<u64, Fault> {
-        if matches!(self.columns, Columns::FieldValueExpire | Columns::Template) {
-            return listpack::walk(source, |item: Item<'_>| self.item(item));
+    /// Walks a listpack or ziplist, the latter without the columns of later servers.
+    fn items_of<S: Source>(&mut self, kind: Packed, source: &mut S) -> Result<u64, Fault> {
+        let has_all_columns =
+            !matches!(self.columns, Columns::FieldValueExpire | Columns::Template);
+        if self.is_wanted || !has_all_columns {
+            return walk(kind, source, |item: Item<'_>| self.item(item));
         }
-        let count = check_listpack(source, self.columns, self.unique)?;
+        let count = check_items(kind, source, self.columns, self.unique)?;
         let width = self.columns.width();
         self.row_count += count / u64::from(width);
         self.column = u8::try_from(count % u64::from(width)).unwrap_or_default();
@@ -209,25 +210,34 @@ impl<'v, V: Visit> Items<'v, V> {
     }
 }
 
-/// Walks a listpack whose items nobody wants: of a value nothing matters but its end. Answers
-/// its entries.
-pub(crate) fn check_listpack<S: Source>(
+/// Walks a listpack or ziplist; answers its entries.
+fn walk<S: Source>(kind: Packed, source: &mut S, each: impl Entries) -> Result<u64, Fault> {
+    match kind {
+        Packed::Ziplist => ziplist::walk(source, each),
+        _ => listpack::walk(source, each),
+    }
+}
+
+/// Walks a listpack or ziplist whose items nobody wants: of a value nothing matters but its end.
+/// Answers its entries.
+pub(crate) fn check_items<S: Source>(
+    kind: Packed,
     source: &mut S,
     columns: Columns,
     unique: &mut Unique,
 ) -> Result<u64, Fault> {
     match columns {
         Columns::Element | Columns::FieldValueExpire | Columns::Template => {
-            listpack::walk(source, |_: Item<'_>| Ok(()))
+            walk(kind, source, |_: Item<'_>| Ok(()))
         }
-        Columns::Member => listpack::walk(source, Distinct { unique, again: MEMBER_AGAIN }),
+        Columns::Member => walk(kind, source, Distinct { unique, again: MEMBER_AGAIN }),
         Columns::MemberScore => {
             let first = Distinct { unique, again: MEMBER_AGAIN };
-            listpack::walk(source, InTurn { first, second: Scores, turn: false })
+            walk(kind, source, InTurn { first, second: Scores, turn: false })
         }
         Columns::FieldValue => {
             let first = Distinct { unique, again: FIELD_AGAIN };
-            listpack::walk(source, InTurn { first, second: Values, turn: false })
+            walk(kind, source, InTurn { first, second: Values, turn: false })
         }
     }
 }
@@ -248,7 +258,7 @@ impl<A: Entries, B: Entries> Entries for InTurn<A, B> {
     }
 
     #[inline]
-    fn common(&mut self, entry: &Common<'_>) -> Result<(), &'static str> {
+    fn common(&mut self, entry: &impl Common) -> Result<(), &'static str> {
         self.turn = !self.turn;
         if self.turn { self.first.common(entry) } else { self.second.common(entry) }
     }
@@ -268,7 +278,7 @@ impl Entries for Distinct<'_> {
     }
 
     #[inline]
-    fn common(&mut self, entry: &Common<'_>) -> Result<(), &'static str> {
+    fn common(&mut self, entry: &impl Common) -> Result<(), &'static str> {
         match entry.short_text() {
             Some((window, len)) if self.unique.insert_hash(hash_in(window, len)) => Ok(()),
             Some(_) => Err(self.again),
@@ -287,7 +297,7 @@ impl Entries for Values {
     }
 
     #[inline]
-    fn common(&mut self, _: &Common<'_>) -> Result<(), &'static str> {
+    fn common(&mut self, _: &impl Common) -> Result<(), &'static str> {
         Ok(())
     }
 }
@@ -302,7 +312,7 @@ impl Entries for Scores {
     }
 
     #[inline]
-    fn common(&mut self, entry: &Common<'_>) -> Result<(), &'static str> {
+    fn common(&mut self, entry: &impl Common) -> Result<(), &'static str> {
         if entry.is_int() { Ok(()) } else { check_score(entry.item()) }
     }
 }
@@ -343,17 +353,19 @@ impl<V: Visit> Walk for Items<'_, V> {
     }
 
     fn put_off(&mut self, head: &[u8]) -> Option<Blob> {
-        if self.kind != Packed::Listpack {
-            return None;
-        }
-        let stated = listpack::stated_in(head)?;
+        let kind = self.kind;
+        let stated = match kind {
+            Packed::Listpack => listpack::stated_in(head)?,
+            Packed::Ziplist => ziplist::stated_in(head)?,
+            Packed::Zipmap | Packed::Intset => return None,
+        };
         let rows = self.columns.rows_of(stated)?;
         if self.visitor.wants_items(Some(stated)) {
             return None;
         }
         self.row_count += rows;
         self.visitor.part(Part::Rows(rows));
-        Some(Blob { expanded_len: None, columns: self.columns, stated })
+        Some(Blob { kind, expanded_len: None, columns: self.columns, stated })
     }
 
     fn walk<S: Source>(&mut self, source: &mut S) -> Result<(), Fault> {
@@ -366,11 +378,8 @@ impl<V: Visit> Walk for Items<'_, V> {
         self.is_wanted = self.visitor.wants_items(stated);
         self.columns.begin(self.unique, source, stated);
         let (kind, entry_count) = match self.kind {
-            Packed::Listpack if !self.is_wanted => ("listpack", self.unwanted(source)?),
-            Packed::Listpack => {
-                ("listpack", listpack::walk(source, |item: Item<'_>| self.item(item))?)
-            }
-            Packed::Ziplist => ("ziplist", ziplist::walk(source, |item| self.item(item))?),
+            Packed::Listpack => ("listpack", self.items_of(self.kind, source)?),
+            Packed::Ziplist => ("ziplist", self.items_of(self.kind, source)?),
             Packed::Zipmap => ("zipmap", zipmap::walk(source, |item| self.item(item))?),
             Packed::Intset => {
                 let (width, count) = intset::walk(source)?;
