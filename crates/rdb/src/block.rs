@@ -18,7 +18,11 @@ pub(crate) const HEADROOM: usize = 64 << 10;
 const BLOCK_LEN: usize = 256 << 10;
 
 /// Blocks that travel between the two threads of [`read_ahead`].
-const BLOCKS_AHEAD: usize = 4;
+const BLOCKS_AHEAD: usize = 8;
+
+/// Used blocks that go back together: the reading thread mostly waits for them, and to wake it
+/// takes longer than to fill one.
+const BLOCKS_BACK: usize = 4;
 
 /// A piece of the input.
 #[derive(Debug)]
@@ -130,6 +134,8 @@ impl<R: Read> Blocks for Inline<R> {
 pub struct ReadAhead {
     full: Receiver<io::Result<Block>>,
     used: SyncSender<Block>,
+    /// Used blocks that are still to go back.
+    held: Vec<Block>,
 }
 
 impl ReadAhead {
@@ -139,8 +145,9 @@ impl ReadAhead {
         let (full_sender, full) = sync_channel(BLOCKS_AHEAD);
         let (used, used_receiver) = sync_channel::<Block>(BLOCKS_AHEAD + 2);
         for _ in 0..BLOCKS_AHEAD {
-            // The channel has room for all of them and its receiver is alive.
-            let _ = used.send(Block::empty());
+            // The channel has room for all of them and its receiver is alive. They are made when
+            // they are wanted.
+            let _ = used.send(Block::none());
         }
         thread::spawn(move || {
             let mut blocks = Inline::new(source, checksum);
@@ -152,14 +159,19 @@ impl ReadAhead {
                 }
             }
         });
-        Self { full, used }
+        Self { full, used, held: Vec::with_capacity(BLOCKS_BACK) }
     }
 }
 
 impl Blocks for ReadAhead {
     fn next_block(&mut self, used: Block) -> io::Result<Block> {
-        // The thread has ended once the source has; its blocks are dropped then.
-        let _ = self.used.send(used);
+        self.held.push(used);
+        if self.held.len() == BLOCKS_BACK {
+            for block in self.held.drain(..) {
+                // The thread has ended once the source has; its blocks are dropped then.
+                let _ = self.used.send(block);
+            }
+        }
         self.full.recv().unwrap_or_else(|_| Ok(Block::empty()))
     }
 }
