@@ -5,6 +5,8 @@
 //! that ends on the way leaves both. How many buckets are occupied depends on the server's
 //! random seed; their expected number is used.
 
+use std::sync::LazyLock;
+
 /// Smallest table (`DICT_HT_INITIAL_SIZE`).
 const INITIAL_SIZE: u64 = 4;
 
@@ -14,7 +16,19 @@ pub(crate) fn table_size(len: u64) -> u64 {
 }
 
 /// Expected number of occupied buckets when `used` entries fall into `size` buckets.
+#[inline]
 pub(crate) fn occupied(used: u64, size: u64) -> f64 {
+    // Tables grow when they are full: this is asked far more often than anything else.
+    static WHEN_FULL: LazyLock<[f64; 64]> =
+        LazyLock::new(|| std::array::from_fn(|log| expected_occupied(1 << log, 1 << log)));
+    if used == size && size.is_power_of_two() {
+        let log = usize::try_from(size.trailing_zeros()).ok();
+        return log.and_then(|log| WHEN_FULL.get(log)).copied().unwrap_or_default();
+    }
+    expected_occupied(used, size)
+}
+
+fn expected_occupied(used: u64, size: u64) -> f64 {
     if size == 0 {
         return 0.0;
     }
