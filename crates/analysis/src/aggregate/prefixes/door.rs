@@ -29,7 +29,7 @@ struct OfType {
 }
 
 impl Door {
-    /// Least words: half a MiB, which stays near the core.
+    /// Least words: a quarter of a MiB, which stays near the core.
     const WORDS_MIN: usize = 1 << 15;
     /// Prefixes of the table for each word, at most, where there are enough words.
     const NODES_EACH: usize = 2;
@@ -122,6 +122,7 @@ impl Door {
                     node.door_key = door_key;
                 }
             }
+            // Of 0 as well: a short one may have that.
             self.known.add_key(door_key);
         }
     }
