@@ -52,12 +52,16 @@ impl Columns {
         }
     }
 
-    /// Rows of a listpack of so many entries, if a look at its entries tells nothing more than
+    /// Whether an entry means the same whatever those before it were.
+    fn is_plain(self) -> bool {
+        !matches!(self, Columns::FieldValueExpire | Columns::Template)
+    }
+
+    /// Rows of a blob of so many entries, if a look at its entries tells nothing more than
     /// whether it is right.
     fn rows_of(self, entries: u64) -> Option<u64> {
         let width = u64::from(self.width());
-        let is_plain = !matches!(self, Columns::FieldValueExpire | Columns::Template);
-        (is_plain && entries > 0 && entries.is_multiple_of(width)).then_some(entries / width)
+        (self.is_plain() && entries > 0 && entries.is_multiple_of(width)).then_some(entries / width)
     }
 }
 
@@ -144,11 +148,9 @@ impl<'v, V: Visit> Items<'v, V> {
         Ok(())
     }
 
-    /// Walks a listpack or ziplist, the latter without the columns of later servers.
+    /// Walks a listpack or ziplist.
     fn items_of<S: Source>(&mut self, kind: Packed, source: &mut S) -> Result<u64, Fault> {
-        let has_all_columns =
-            !matches!(self.columns, Columns::FieldValueExpire | Columns::Template);
-        if self.is_wanted || !has_all_columns {
+        if self.is_wanted || !self.columns.is_plain() {
             return walk(kind, source, |item: Item<'_>| self.item(item));
         }
         let count = check_items(kind, source, self.columns, self.unique)?;
