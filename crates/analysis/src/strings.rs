@@ -229,3 +229,40 @@ impl<'b> StringRun<'b> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use offkey_rdb::{Str, Text};
+
+    use super::*;
+    use crate::memory::{Allocator, Config, Model, Profile, Sizer};
+
+    #[test]
+    fn the_largest_keys_of_the_form_fit() {
+        let padded = [b'n'; PADDED_LEN];
+        let value = Str { len: (1 << 14) - 1, text: Text::Long };
+        let key = StringKey {
+            name: &padded[..63],
+            padded: &padded,
+            expire_at_ms: Some(i64::MIN),
+            value,
+            is_compressed: false,
+            serialized_len: value.len + 2,
+        };
+        for profile in Profile::all() {
+            for allocator in [Allocator::Jemalloc, Allocator::Libc] {
+                let model = Model::new(profile, allocator, Config::default());
+                let sizes = Sizer::new(&model).string_key(&key);
+                let mut strings = Strings::default();
+                strings.push(&key, &sizes, SizeKind::Bytes);
+                let run = strings.run(&(StringPlace { row: 0, name: 0 }..strings.end()), 0, None);
+                let (row, padded) = run.keys().next().unwrap();
+                let facts = run.facts(row, padded, 0);
+                assert_eq!(facts.bytes, sizes.bytes, "{profile}");
+                assert_eq!(facts.memory_usage, sizes.memory_usage, "{profile}");
+                assert_eq!((facts.num_of_elem, facts.serialized_bytes), (16383, 16385));
+                assert_eq!((facts.key, facts.expire_at_ms), (key.name, Some(i64::MIN)));
+            }
+        }
+    }
+}
