@@ -398,12 +398,13 @@ fn extension(path: Option<&Path>) -> Option<&str> {
     path.and_then(Path::extension).and_then(OsStr::to_str)
 }
 
-/// A number of bytes, with K, M or G behind it for powers of 1024.
+/// A time, in milliseconds since 1970.
 fn milliseconds(text: &str) -> Result<i64, String> {
     let expected = "milliseconds since 1970 expected, such as 1764000000000";
     text.parse().map_err(|_| format!("{expected}, found {text:?}"))
 }
 
+/// A number of bytes, with K, M or G behind it for powers of 1024.
 fn memory(text: &str) -> Result<usize, String> {
     let (digits, shift) = match text.as_bytes().last() {
         Some(b'K' | b'k') => (text.get(..text.len() - 1), 10),
