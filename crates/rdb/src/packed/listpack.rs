@@ -19,7 +19,7 @@
 use crate::error::PackedError;
 use crate::packed::{
     Common, ENTRY_PEEK, Entries, Item, bytes_after_end, entry_cut, header_cut, no_end, refused,
-    wrong_count, wrong_total,
+    table_of, wrong_count, wrong_total,
 };
 use crate::source::{Fault, Source};
 use crate::value::WINDOW_LEN;
@@ -117,10 +117,14 @@ struct Entry<'a> {
 
 impl Common for Entry<'_> {
     #[inline]
-    fn short_text(&self) -> Option<(&[u8; WINDOW_LEN], usize)> {
-        let [0x80..=0xbf, window @ ..] = self.start else { return None };
-        let len = self.bytes.len().checked_sub(1)?;
-        (len <= WINDOW_LEN).then_some((window, len))
+    fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
+    #[inline]
+    fn window(&self) -> &[u8; WINDOW_LEN] {
+        let [_, window @ ..] = self.start;
+        window
     }
 
     #[inline]
@@ -129,18 +133,10 @@ impl Common for Entry<'_> {
     }
 
     #[inline]
-    fn item(&self) -> Item<'_> {
-        match self.bytes {
-            [0x80..=0xbf, text @ ..] => Item::Short(text),
-            [b @ 0xc0..=0xdf, low] => Item::Int(int_13(*b, *low)),
-            [0xf1, a, b] => Item::Int(i64::from(i16::from_le_bytes([*a, *b]))),
-            [0xf2, a, b, c] => Item::Int(i64::from(i32::from_le_bytes([0, *a, *b, *c]) >> 8)),
-            [0xf3, a, b, c, d] => Item::Int(i64::from(i32::from_le_bytes([*a, *b, *c, *d]))),
-            [0xf4, data @ ..] => {
-                Item::Int(data.first_chunk().map_or(0, |data| i64::from_le_bytes(*data)))
-            }
-            [b, ..] => Item::Int(i64::from(*b)),
-            [] => Item::Int(0),
+    fn int(&self) -> i64 {
+        match head(self.bytes) {
+            Some(Head::Int { value, .. }) => value,
+            _ => 0,
         }
     }
 }
@@ -148,27 +144,20 @@ impl Common for Entry<'_> {
 /// Length of encoding and data by their first byte, for the entries whose back length is of one
 /// byte and that name their length in the first; 0 for others.
 #[expect(clippy::indexing_slicing, reason = "evaluated when compiled, where nothing else will do")]
-static COMMON_LENS: [u8; 256] = {
-    let mut lens = [0; 256];
-    let mut first: u8 = 0;
-    loop {
-        lens[first as usize] = match first {
-            0..=0x7f => 1,
-            0x80..=0xbf => 1 + (first & 0x3f),
-            0xc0..=0xdf => 2,
-            0xf1 => 3,
-            0xf2 => 4,
-            0xf3 => 5,
-            0xf4 => 9,
-            _ => 0,
-        };
-        if first == u8::MAX {
-            break;
-        }
-        first += 1;
+static COMMON_LENS: [u8; 256] = table_of!(common_len);
+
+const fn common_len(first: u8) -> u8 {
+    match first {
+        0..=0x7f => 1,
+        0x80..=0xbf => 1 + (first & 0x3f),
+        0xc0..=0xdf => 2,
+        0xf1 => 3,
+        0xf2 => 4,
+        0xf3 => 5,
+        0xf4 => 9,
+        _ => 0,
     }
-    lens
-};
+}
 
 /// Hands out the entries that `bytes` begins with, up to the first that is not common, not
 /// right, or so near their end that it is not seen in one piece with what follows it. Of the

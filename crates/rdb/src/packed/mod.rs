@@ -76,17 +76,52 @@ impl<F: FnMut(Item<'_>) -> Result<(), &'static str>> Entries for F {
 }
 
 /// An entry of a common form, which is right in itself: what most that walk a blob want to know
-/// of it needs no decoding.
+/// of it needs no decoding. It is an integer, or a text that follows a single byte of encoding.
 pub(crate) trait Common {
-    /// A text of less bytes than the window has, as that window and its length.
-    fn short_text(&self) -> Option<(&[u8; WINDOW_LEN], usize)>;
+    /// Encoding and data.
+    fn bytes(&self) -> &[u8];
+
+    /// What follows the first byte of these, whether it is of the entry or behind it.
+    fn window(&self) -> &[u8; WINDOW_LEN];
 
     /// Whether it is an integer.
     fn is_int(&self) -> bool;
 
+    /// The integer, if it is one.
+    fn int(&self) -> i64;
+
+    /// A text of no more bytes than the window has, as that window and its length.
+    #[inline]
+    fn short_text(&self) -> Option<(&[u8; WINDOW_LEN], usize)> {
+        let len = self.bytes().len().checked_sub(1)?;
+        (!self.is_int() && len <= WINDOW_LEN).then(|| (self.window(), len))
+    }
+
     /// The entry, decoded.
-    fn item(&self) -> Item<'_>;
+    #[inline]
+    fn item(&self) -> Item<'_> {
+        match self.bytes() {
+            [_, text @ ..] if !self.is_int() => Item::Short(text),
+            _ => Item::Int(self.int()),
+        }
+    }
 }
+
+/// A table of what a `const fn` says of each byte.
+macro_rules! table_of {
+    ($said:path) => {{
+        let mut table = [0; 256];
+        let mut byte: u8 = 0;
+        loop {
+            table[byte as usize] = $said(byte);
+            if byte == u8::MAX {
+                break table;
+            }
+            byte += 1;
+        }
+    }};
+}
+pub(crate) use table_of;
 
 /// Takes one entry; the reason, if it cannot stand where it stands, ends the walk.
 pub(crate) trait Each: FnMut(Item<'_>) -> Result<(), &'static str> {}

@@ -18,7 +18,7 @@
 use crate::error::PackedError;
 use crate::packed::{
     Common, ENTRY_PEEK, Entries, Item, bytes_after_end, entry_cut, header_cut, no_end, refused,
-    wrong_count, wrong_total,
+    table_of, wrong_count, wrong_total,
 };
 use crate::source::{Fault, Source};
 use crate::value::WINDOW_LEN;
@@ -95,10 +95,14 @@ struct Entry<'a> {
 
 impl Common for Entry<'_> {
     #[inline]
-    fn short_text(&self) -> Option<(&[u8; WINDOW_LEN], usize)> {
-        let [_, 0..=0x3f, window @ ..] = self.start else { return None };
-        let len = self.bytes.len().checked_sub(1)?;
-        (len <= WINDOW_LEN).then_some((window, len))
+    fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
+    #[inline]
+    fn window(&self) -> &[u8; WINDOW_LEN] {
+        let [_, _, window @ ..] = self.start;
+        window
     }
 
     #[inline]
@@ -107,11 +111,10 @@ impl Common for Entry<'_> {
     }
 
     #[inline]
-    fn item(&self) -> Item<'_> {
-        match (self.bytes, head(self.bytes)) {
-            ([0..=0x3f, text @ ..], _) => Item::Short(text),
-            (_, Some(Head::Int { value, .. })) => Item::Int(value),
-            (bytes, _) => Item::Long(bytes.len() as u64),
+    fn int(&self) -> i64 {
+        match head(self.bytes) {
+            Some(Head::Int { value, .. }) => value,
+            _ => 0,
         }
     }
 }
@@ -119,27 +122,20 @@ impl Common for Entry<'_> {
 /// Length of encoding and data by their first byte, for the entries that name it there; 0 for
 /// others.
 #[expect(clippy::indexing_slicing, reason = "evaluated when compiled, where nothing else will do")]
-static COMMON_LENS: [u8; 256] = {
-    let mut lens = [0; 256];
-    let mut first: u8 = 0;
-    loop {
-        lens[first as usize] = match first {
-            0..=0x3f => 1 + first,
-            0xc0 => 3,
-            0xd0 => 5,
-            0xe0 => 9,
-            0xf0 => 4,
-            0xfe => 2,
-            0xf1..=0xfd => 1,
-            _ => 0,
-        };
-        if first == u8::MAX {
-            break;
-        }
-        first += 1;
+static COMMON_LENS: [u8; 256] = table_of!(common_len);
+
+const fn common_len(first: u8) -> u8 {
+    match first {
+        0..=0x3f => 1 + first,
+        0xc0 => 3,
+        0xd0 => 5,
+        0xe0 => 9,
+        0xf0 => 4,
+        0xfe => 2,
+        0xf1..=0xfd => 1,
+        _ => 0,
     }
-    lens
-};
+}
 
 /// Where a walk stands.
 #[derive(Debug, Clone, Copy)]
