@@ -414,8 +414,6 @@ impl Prefixes {
         let type_at = row.type_at.min(u16::try_from(last_type).unwrap_or(u16::MAX));
         let (place, _) = self.tree.place(parent, type_at, row.segment).unwrap_or((ROOT, false));
         self.tree.add(place, row.counts);
-        // It does not know whom it does not see come in.
-        self.door.open();
     }
 
     /// Makes this a table of a second pass.
