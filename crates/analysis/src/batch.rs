@@ -1,35 +1,57 @@
 //! Keys that were read and are still to be observed: many at a time, since compressed strings
 //! are checked faster so and another thread can check and observe them.
-
-use std::ops::Range;
+//!
+//! That thread is on another core, which fetches every byte it looks at: rows are small, and
+//! what keys have in common stands before them.
 
 use offkey_rdb::{Checker, Damage, Key, ObjectType, Unchecked, ValueEnd};
 
+use crate::key_row::KeyRow;
 use crate::memory::Sizes;
 use crate::strings::{StringPlace, StringRun, Strings};
 
-/// One key, without its name.
-#[derive(Debug, Clone)]
-pub(crate) struct Row {
+/// Where a key stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Place {
+    /// Database.
+    pub(crate) db: u64,
+    /// Slot, where the file tells slots.
+    pub(crate) slot: Option<u64>,
+    /// Place of its value in the file.
+    pub(crate) number: u64,
+}
+
+/// A key of which something does not fit in a [`KeyRow`], or that is damaged.
+#[derive(Debug)]
+pub(crate) struct OddKey {
     pub(crate) key: Key,
     pub(crate) object_type: ObjectType,
     pub(crate) serialized_bytes: u64,
     /// What it costs; nothing if it is damaged.
-    pub(crate) sizes: Option<Sizes>,
-    /// Place of its value in the file.
-    number: u64,
-    /// End of its name among those of the batch.
-    name_end: usize,
+    sizes: Option<Sizes>,
+    /// Bytes of its name that are held.
+    name_len: usize,
 }
 
 /// What stands in the file, in its order.
 #[derive(Debug)]
 pub(crate) enum Event<'b> {
-    Key(&'b Row, &'b [u8], Option<Damage>),
-    /// A string key: its database, its name, the bytes of its value in the file.
-    DamagedString(u64, &'b [u8], u64, Damage),
+    Key(&'b KeyRow, Place, &'b [u8]),
+    OddKey(&'b OddKey, &'b Sizes, &'b [u8]),
     Strings(StringRun<'b>),
+    Damaged(DamagedRow<'b>),
     Mark(Mark),
+}
+
+/// A key whose value is damaged.
+#[derive(Debug)]
+pub(crate) struct DamagedRow<'b> {
+    pub(crate) db: u64,
+    pub(crate) object_type: ObjectType,
+    pub(crate) name: &'b [u8],
+    /// Bytes of its value in the file.
+    pub(crate) serialized_bytes: u64,
+    pub(crate) damage: Damage,
 }
 
 /// What stands between keys.
@@ -41,13 +63,17 @@ pub(crate) enum Mark {
     NextSlot,
 }
 
-/// What a batch holds.
+/// What a batch holds, in the order of the file.
 #[derive(Debug)]
 enum Item {
-    Key(Row),
-    /// Keys among the strings of the batch, of one database and slot, and the number of the
-    /// first one's value.
-    Strings(Range<StringPlace>, u64, Option<u64>, u64),
+    /// The next of the places is that of the next key; each further one has the next number.
+    Place,
+    /// So many of the rows.
+    Keys(u32),
+    /// So many of the string keys, from this place on.
+    Strings(StringPlace, u32),
+    /// The next of the odd keys.
+    OddKey,
     Mark(Mark),
 }
 
@@ -55,9 +81,14 @@ enum Item {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     items: Vec<Item>,
-    /// Names of the rows.
+    places: Vec<Place>,
+    rows: Vec<KeyRow>,
+    odd: Vec<OddKey>,
+    /// Names of the rows and odd keys.
     names: Vec<u8>,
     strings: Strings,
+    /// Place of a key that follows the last one.
+    next: Option<Place>,
     /// Damage of some of the keys, in the same order.
     damage: Vec<(u64, Damage)>,
     /// What of the keys is still to be checked.
@@ -65,53 +96,58 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Items of a batch.
+    /// Items of a batch, and rows.
     const COUNT_MAX: usize = 1024;
     /// Bytes of names from which on a batch is full.
     const NAMES_LEN_MAX: usize = 64 << 10;
 
+    /// Takes in a key of this name; without sizes, it is damaged.
     #[inline]
-    pub(crate) fn push(&mut self, key: Key, name: &[u8], end: ValueEnd, sizes: Option<Sizes>) {
+    pub(crate) fn push(&mut self, key: &Key, name: &[u8], end: ValueEnd, sizes: Option<Sizes>) {
         let ValueEnd { object_type, serialized_len, damage, number } = end;
+        self.begin(Place { db: key.db, slot: key.slot, number }, 1);
         self.names.extend_from_slice(name);
+        let row = sizes.as_ref().and_then(|sizes| KeyRow::new(key, serialized_len, sizes));
+        if let Some(row) = row.filter(|row| row.name_len() == name.len()) {
+            self.rows.push(row);
+            match self.items.last_mut() {
+                Some(Item::Keys(count)) => *count += 1,
+                _ => self.items.push(Item::Keys(1)),
+            }
+        } else {
+            let (key, name_len, serialized_bytes) = (*key, name.len(), serialized_len);
+            self.odd.push(OddKey { key, object_type, serialized_bytes, sizes, name_len });
+            self.items.push(Item::OddKey);
+        }
         if let Some(damage) = damage {
             self.damage.push((number, damage));
         }
-        self.items.push(Item::Key(Row {
-            key,
-            object_type,
-            serialized_bytes: serialized_len,
-            sizes,
-            number,
-            name_end: self.names.len(),
-        }));
     }
 
-    /// Takes in string keys of one database and slot: `read` adds them.
-    pub(crate) fn push_strings(
-        &mut self,
-        db: u64,
-        slot: Option<u64>,
-        first_number: u64,
-        read: impl FnOnce(&mut Strings),
-    ) -> usize {
+    /// Takes in string keys that follow each other, the first of them in this place: `read`
+    /// adds them.
+    pub(crate) fn push_strings(&mut self, first: Place, read: impl FnOnce(&mut Strings)) -> usize {
         let start = self.strings.end();
         read(&mut self.strings);
-        let places = start..self.strings.end();
-        let count = places.end.row - places.start.row;
+        let count = self.strings.end().row - start.row;
         if count > 0 {
+            self.begin(first, count.into());
             match self.items.last_mut() {
-                Some(Item::Strings(before, own_db, own_slot, own_number))
-                    if (*own_db, *own_slot) == (db, slot)
-                        && *own_number + (before.end.row - before.start.row) as u64
-                            == first_number =>
-                {
-                    before.end = places.end;
-                }
-                _ => self.items.push(Item::Strings(places, db, slot, first_number)),
+                Some(Item::Strings(_, before)) => *before += count,
+                _ => self.items.push(Item::Strings(start, count)),
             }
         }
-        count
+        usize::try_from(count).unwrap_or(usize::MAX)
+    }
+
+    /// Notes the place of the first of `count` keys, unless it follows from those before.
+    #[inline]
+    fn begin(&mut self, first: Place, count: u64) {
+        if self.next != Some(first) {
+            self.places.push(first);
+            self.items.push(Item::Place);
+        }
+        self.next = Some(Place { number: first.number + count, ..first });
     }
 
     pub(crate) fn mark(&mut self, mark: Mark) {
@@ -120,6 +156,7 @@ impl Batch {
 
     pub(crate) fn is_full(&self) -> bool {
         self.items.len() >= Self::COUNT_MAX
+            || self.rows.len() >= Self::COUNT_MAX
             || self.names.len() >= Self::NAMES_LEN_MAX
             || self.strings.is_full()
     }
@@ -136,26 +173,80 @@ impl Batch {
     }
 
     /// Hands all to `each`, until that says false, and is empty then.
-    pub(crate) fn drain(&mut self, mut each: impl FnMut(Event<'_>) -> bool) -> bool {
-        let mut damage = self.damage.drain(..).peekable();
-        let mut name_start = 0;
-        let goes_on = self.items.iter().all(|item| match item {
-            Item::Key(row) => {
-                let name = self.names.get(name_start..row.name_end).unwrap_or_default();
-                name_start = row.name_end;
-                let damage = damage.next_if(|(number, _)| *number == row.number);
-                each(Event::Key(row, name, damage.map(|(_, damage)| damage)))
+    pub(crate) fn drain(&mut self, each: impl FnMut(Event<'_>) -> bool) -> bool {
+        let damage = std::mem::take(&mut self.damage);
+        let goes_on = self.each(damage, each);
+        let Self { items, places, rows, odd, names, strings, next, .. } = self;
+        items.clear();
+        places.clear();
+        rows.clear();
+        odd.clear();
+        names.clear();
+        strings.clear();
+        *next = None;
+        goes_on
+    }
+
+    fn each(&self, damage: Vec<(u64, Damage)>, mut each: impl FnMut(Event<'_>) -> bool) -> bool {
+        let mut damage = damage.into_iter().peekable();
+        let (mut places, mut rows, mut odd) =
+            (self.places.iter(), self.rows.iter(), self.odd.iter());
+        let mut names = self.names.as_slice();
+        let mut place = Place::default();
+        self.items.iter().all(|item| match item {
+            Item::Place => {
+                place = places.next().copied().unwrap_or_default();
+                true
             }
-            Item::Strings(places, db, slot, first_number) => {
-                let (mut run, mut number) = (self.strings.run(places, *db, *slot), *first_number);
-                let end = first_number + run.rows.len() as u64;
+            Item::Keys(count) => rows.by_ref().take(*count as usize).all(|row| {
+                let name = first_of(&mut names, row.name_len());
+                let own = place;
+                place.number += 1;
+                match damage.next_if(|(damaged, _)| *damaged == own.number) {
+                    None => each(Event::Key(row, own, name)),
+                    Some((_, damage)) => each(Event::Damaged(DamagedRow {
+                        db: own.db,
+                        object_type: row.object_type(),
+                        name,
+                        serialized_bytes: row.serialized_bytes(),
+                        damage,
+                    })),
+                }
+            }),
+            Item::OddKey => odd.next().is_none_or(|odd| {
+                let name = first_of(&mut names, odd.name_len);
+                let number = place.number;
+                place.number += 1;
+                match (damage.next_if(|(damaged, _)| *damaged == number), &odd.sizes) {
+                    (None, Some(sizes)) => each(Event::OddKey(odd, sizes, name)),
+                    (damage, _) => each(Event::Damaged(DamagedRow {
+                        db: odd.key.db,
+                        object_type: odd.object_type,
+                        name,
+                        serialized_bytes: odd.serialized_bytes,
+                        damage: damage.map_or_else(
+                            || Damage { at: odd.key.at, reason: String::new() },
+                            |(_, damage)| damage,
+                        ),
+                    })),
+                }
+            }),
+            Item::Strings(start, count) => {
+                let mut run = self.strings.run(*start, *count, place);
+                let mut number = place.number;
+                place.number += u64::from(*count);
+                let end = place.number;
                 while let Some((damaged, damage)) = damage.next_if(|(damaged, _)| *damaged < end) {
                     let count = usize::try_from(damaged.saturating_sub(number)).unwrap_or_default();
                     let Some((row, name, rest)) = run.after(count + 1) else { break };
-                    let len = row.serialized_bytes();
-                    if !each(Event::Strings(run.first(count)))
-                        || !each(Event::DamagedString(*db, name, len, damage))
-                    {
+                    let row = DamagedRow {
+                        db: place.db,
+                        object_type: ObjectType::String,
+                        name,
+                        serialized_bytes: row.serialized_bytes(),
+                        damage,
+                    };
+                    if !each(Event::Strings(run.first(count))) || !each(Event::Damaged(row)) {
                         return false;
                     }
                     (run, number) = (rest, damaged + 1);
@@ -163,11 +254,14 @@ impl Batch {
                 each(Event::Strings(run))
             }
             Item::Mark(mark) => each(Event::Mark(*mark)),
-        });
-        drop(damage);
-        self.items.clear();
-        self.names.clear();
-        self.strings.clear();
-        goes_on
+        })
     }
+}
+
+/// Takes the first `len` bytes.
+#[inline]
+fn first_of<'n>(names: &mut &'n [u8], len: usize) -> &'n [u8] {
+    let (name, after) = names.split_at_checked(len).unwrap_or_default();
+    *names = after;
+    name
 }

@@ -10,12 +10,11 @@ use std::thread;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use offkey_rdb::{
-    Blocks, Checker, Checksum, Column, Damage, Entry, Error, Key, Lengths, ObjectType, Part,
-    Reader, Str, Visit,
+    Blocks, Checker, Checksum, Column, Entry, Error, Key, Lengths, Part, Reader, Str, Visit,
 };
 
 use crate::aggregate::prefixes::Wanted;
-use crate::batch::{Batch, Event, Mark, Row};
+use crate::batch::{Batch, DamagedRow, Event, Mark, OddKey, Place};
 use crate::facts::KeyFacts;
 use crate::input::{Observe, Stop};
 use crate::memory::{Model, Sizer, Sizes};
@@ -140,7 +139,7 @@ impl<B: Blocks> Keys<'_, '_, B> {
                     let end = self.reader.value_unchecked(&mut Polled { sizer, poll })?;
                     let is_whole = end.damage.is_none();
                     let sizes = is_whole.then(|| self.sizer.finish(end.serialized_len));
-                    self.batch.push(key, self.reader.key(), end, sizes);
+                    self.batch.push(&key, self.reader.key(), end, sizes);
                     poll.count_key();
                 }
                 Step::End(checksum) => return Ok(checksum),
@@ -160,8 +159,7 @@ impl<B: Blocks> Keys<'_, '_, B> {
             return self.wanted_at_hand(&wanted, poll, info);
         }
         let Self { sizer, batch, size, reader, .. } = self;
-        let number = reader.value_number();
-        let count = batch.push_strings(reader.db(), reader.slot(), number, |strings| {
+        let count = batch.push_strings(place(reader), |strings| {
             reader.strings_at_hand(|key| {
                 strings.push(&key, &sizer.string_key(&key), *size);
                 if strings.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -173,8 +171,8 @@ impl<B: Blocks> Keys<'_, '_, B> {
     /// Reads string keys likewise, and passes over those that are not wanted.
     fn wanted_at_hand(&mut self, wanted: &Wanted, poll: &mut Poll<'_>, info: &mut InputInfo) {
         let Self { sizer, batch, size, reader, .. } = self;
-        let (db, slot, first) = (reader.db(), reader.slot(), reader.value_number());
-        let (mut next, mut passed) = (first, 0);
+        let first = place(reader);
+        let (mut next, mut passed) = (first.number, 0);
         reader.strings_at_hand(|key| {
             let number = next;
             next += 1;
@@ -183,13 +181,13 @@ impl<B: Blocks> Keys<'_, '_, B> {
                 passed += 1;
                 return ControlFlow::Continue(());
             }
-            batch.push_strings(db, slot, number, |strings| {
+            batch.push_strings(Place { number, ..first }, |strings| {
                 strings.push(&key, &sizer.string_key(&key), *size);
             });
             if batch.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         info.num += passed;
-        poll.count_strings(usize::try_from(next - first).unwrap_or(usize::MAX));
+        poll.count_strings(usize::try_from(next - first.number).unwrap_or(usize::MAX));
     }
 
     /// Has the keys at hand observed.
@@ -199,6 +197,11 @@ impl<B: Blocks> Keys<'_, '_, B> {
         self.batch = deliver(batch).ok_or(Stop::Enough)?;
         Ok(())
     }
+}
+
+/// Where the next key stands.
+fn place<B: Blocks>(reader: &Reader<B>) -> Place {
+    Place { db: reader.db(), slot: reader.slot(), number: reader.value_number() }
 }
 
 /// Where the keys of an input go.
@@ -219,14 +222,19 @@ impl<O: Observe> Sink<'_, O> {
     pub(crate) fn take(&mut self, batch: &mut Batch) -> bool {
         batch.check(&mut self.checker);
         batch.drain(|event| match event {
-            Event::Key(row, name, damage) => self.key(row, name, damage),
-            Event::DamagedString(db, name, len, damage) => {
-                let object_type = ObjectType::String;
-                let damaged = damaged(&self.file, db, object_type, name, len, damage);
-                self.observer.damaged(damaged);
-                true
+            Event::Key(row, place, name) => {
+                self.tally.key(row.expires(), row.rdb_type());
+                self.key(&row.facts(place, name, self.written_at_ms, self.options.size))
+            }
+            Event::OddKey(odd, sizes, name) => {
+                self.tally.key(odd.key.expire_at_ms.is_some(), odd.key.rdb_type);
+                self.key(&self.odd_facts(odd, sizes, name))
             }
             Event::Strings(run) => self.strings(&run),
+            Event::Damaged(row) => {
+                self.observer.damaged(damaged(&self.file, row));
+                true
+            }
             Event::Mark(Mark::NextDb) => {
                 self.tally.next_db(self.model);
                 true
@@ -239,17 +247,9 @@ impl<O: Observe> Sink<'_, O> {
     }
 
     #[inline]
-    fn key(&mut self, row: &Row, name: &[u8], damage: Option<Damage>) -> bool {
-        let (Some(sizes), None) = (&row.sizes, &damage) else {
-            let damage = damage.unwrap_or(Damage { at: row.key.at, reason: String::new() });
-            let (db, object_type, len) = (row.key.db, row.object_type, row.serialized_bytes);
-            self.observer.damaged(damaged(&self.file, db, object_type, name, len, damage));
-            return true;
-        };
-        self.tally.key(&row.key);
-        let facts = self.facts(row, sizes, name);
+    fn key(&mut self, facts: &KeyFacts<'_>) -> bool {
         self.bytes = self.bytes.saturating_add(facts.bytes);
-        self.observer.key(&facts)
+        self.observer.key(facts)
     }
 
     fn strings(&mut self, run: &StringRun<'_>) -> bool {
@@ -260,38 +260,31 @@ impl<O: Observe> Sink<'_, O> {
         taken.is_continue()
     }
 
-    #[inline]
-    fn facts<'a>(&self, row: &Row, sizes: &Sizes, name: &'a [u8]) -> KeyFacts<'a> {
-        let key = &row.key;
+    fn odd_facts<'a>(&self, odd: &OddKey, sizes: &Sizes, name: &'a [u8]) -> KeyFacts<'a> {
+        let OddKey { key, object_type, serialized_bytes, .. } = *odd;
         KeyFacts {
             db: key.db,
             key: name,
             key_len: key.key_len,
-            object_type: row.object_type,
+            object_type,
             encoding: sizes.encoding,
             num_of_elem: sizes.num_of_elem,
             bytes: sizes.bytes,
             memory_usage: sizes.memory_usage,
-            serialized_bytes: row.serialized_bytes,
+            serialized_bytes,
             expire_at_ms: key.expire_at_ms,
             expires_in_ms: key.expire_at_ms.map(|at| at.saturating_sub(self.written_at_ms)),
             idle_seconds: key.idle_seconds,
             freq: key.freq,
             slot: key.slot,
-            size: self.options.size.of(sizes.bytes, sizes.memory_usage, row.serialized_bytes),
+            size: self.options.size.of(sizes.bytes, sizes.memory_usage, serialized_bytes),
         }
     }
 }
 
 #[cold]
-fn damaged(
-    file: &str,
-    db: u64,
-    object_type: ObjectType,
-    name: &[u8],
-    serialized_bytes: u64,
-    Damage { at, reason }: Damage,
-) -> DamagedKey {
+fn damaged(file: &str, row: DamagedRow<'_>) -> DamagedKey {
+    let DamagedRow { db, object_type, name, serialized_bytes, damage } = row;
     let name = name.get(..DAMAGED_NAME_LEN_MAX).unwrap_or(name);
     let text = std::str::from_utf8(name).ok();
     DamagedKey {
@@ -300,8 +293,8 @@ fn damaged(
         key: String::from_utf8_lossy(name).into_owned(),
         key_base64: text.is_none().then(|| BASE64.encode(name)),
         r#type: object_type.to_string(),
-        offset: at,
-        reason,
+        offset: damage.at,
+        reason: damage.reason,
         serialized_bytes,
     }
 }

@@ -6,6 +6,7 @@ mod batch;
 mod facts;
 mod flow;
 mod input;
+mod key_row;
 pub mod memory;
 mod options;
 pub mod partial;

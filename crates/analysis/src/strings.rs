@@ -1,12 +1,13 @@
 //! String keys that follow each other: the most frequent of all keys, held in little room and
 //! observed many at a time.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use offkey_rdb::{ObjectType, StringKey};
 
 use crate::SizeKind;
 use crate::aggregate::types::Total;
+use crate::batch::Place;
 use crate::facts::KeyFacts;
 use crate::memory::{Encoding, Sizes};
 
@@ -105,21 +106,18 @@ impl Strings {
 
     /// Where the next key will stand.
     pub(crate) fn end(&self) -> StringPlace {
-        StringPlace { row: self.rows.len(), name: self.names_len }
+        let [row, name] = [self.rows.len(), self.names_len].map(|at| at.try_into());
+        StringPlace { row: row.unwrap_or(u32::MAX), name: name.unwrap_or(u32::MAX) }
     }
 
-    /// The keys between two places.
-    pub(crate) fn run(
-        &self,
-        places: &Range<StringPlace>,
-        db: u64,
-        slot: Option<u64>,
-    ) -> StringRun<'_> {
+    /// The `count` keys from `start` on, of the database and slot of `place`.
+    pub(crate) fn run(&self, start: StringPlace, count: u32, place: Place) -> StringRun<'_> {
+        let rows = self.rows.get(start.row as usize..).unwrap_or_default();
         StringRun {
-            db,
-            slot,
-            rows: self.rows.get(places.start.row..places.end.row).unwrap_or_default(),
-            names: self.names.get(places.start.name..).unwrap_or_default(),
+            db: place.db,
+            slot: place.slot,
+            rows: rows.get(..count as usize).unwrap_or_default(),
+            names: self.names.get(start.name as usize..).unwrap_or_default(),
         }
     }
 
@@ -132,8 +130,8 @@ impl Strings {
 /// A place among the string keys of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StringPlace {
-    pub(crate) row: usize,
-    name: usize,
+    pub(crate) row: u32,
+    name: u32,
 }
 
 /// String keys of one database and slot that follow each other.
@@ -255,7 +253,7 @@ mod tests {
                 let sizes = Sizer::new(&model).string_key(&key);
                 let mut strings = Strings::default();
                 strings.push(&key, &sizes, SizeKind::Bytes);
-                let run = strings.run(&(StringPlace { row: 0, name: 0 }..strings.end()), 0, None);
+                let run = strings.run(StringPlace { row: 0, name: 0 }, 1, Place::default());
                 let (row, padded) = run.keys().next().unwrap();
                 let facts = run.facts(row, padded, 0);
                 assert_eq!(facts.bytes, sizes.bytes, "{profile}");

@@ -1,6 +1,6 @@
 //! Counts keys per database and slot, for the memory that belongs to no key.
 
-use offkey_rdb::{Key, RdbType};
+use offkey_rdb::RdbType;
 
 use crate::memory::{DbCounts, Model, OverheadLine};
 use crate::report::Overhead;
@@ -17,11 +17,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn key(&mut self, key: &Key) {
+    pub(crate) fn key(&mut self, expires: bool, rdb_type: RdbType) {
         self.count(DbCounts {
             keys: 1,
-            expires: u64::from(key.expire_at_ms.is_some()),
-            expiring_hashes: u64::from(key.rdb_type == RdbType::ValkeyHash2),
+            expires: u64::from(expires),
+            expiring_hashes: u64::from(rdb_type == RdbType::ValkeyHash2),
         });
     }
 
