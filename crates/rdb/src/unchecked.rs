@@ -177,14 +177,13 @@ impl Checker {
         at: u64,
     ) -> Result<(), Damage> {
         let Self { scratch, unique, .. } = self;
-        let bytes = block.get(place.clone()).unwrap_or_default();
+        let padded = block.get(place.start..).unwrap_or_default();
         match blob.expanded_len {
             None => blob
-                .walk(block.get(place.start..).unwrap_or_default(), bytes.len(), unique)
+                .walk(padded, place.len(), unique)
                 .map_err(|error| Damage { at: at.saturating_add(error.at), reason: error.reason }),
-            Some(len) => lzf::expand(bytes, len, scratch)
-                .map(<[u8]>::len)
-                .and_then(|len| blob.walk(scratch, len, unique))
+            Some(len) => lzf::expand_padded(padded, place.len(), len, scratch)
+                .and_then(|expanded| blob.walk(expanded, len, unique))
                 .map_err(|error| error.in_expanded(at)),
         }
     }

@@ -10,8 +10,11 @@
 //! of fixed size. Worked example: `00 61 e0 00 00` is "a" and nine more of it.
 
 mod check;
+mod expand;
 
-pub(crate) use check::{Payload, check, check_all};
+pub(crate) use self::check::{Payload, check, check_all};
+use self::expand::repeat;
+pub(crate) use self::expand::{expand, expand_padded};
 
 use crate::error::PackedError;
 use crate::source::{Fault, Source};
@@ -84,106 +87,6 @@ fn wrong_len(announced: u64, found: u64) -> PackedError {
 #[cold]
 pub(crate) fn too_long(len: u64) -> PackedError {
     PackedError::new(0, format!("compressed string announces {len} bytes and takes far more"))
-}
-
-/// Bytes of a literal copied at once, and free behind what is written so that they may be.
-const COPY_LEN: usize = 32;
-
-/// Bytes of a repetition copied at once: most are short.
-const STEP_LEN: usize = 8;
-
-/// Expands `bytes` to exactly `len` bytes, which lie in `out`.
-pub(crate) fn expand<'o>(
-    bytes: &[u8],
-    len: usize,
-    out: &'o mut Vec<u8>,
-) -> Result<&'o [u8], PackedError> {
-    // Never shrunk: the caller bounds `len` by a constant and the buffer is used again.
-    if out.len() < len + COPY_LEN {
-        out.resize(len + COPY_LEN, 0);
-    }
-    let (mut pos, mut done) = (0, 0);
-    while let Some(control) = bytes.get(pos) {
-        // Written out rather than by `token`, whose answer would pass through memory.
-        let (count, from) = match *control {
-            control @ 0..=0x1f => {
-                pos += 1;
-                (usize::from(control) + 1, None)
-            }
-            control => {
-                let [_, second, ..] = *bytes.get(pos..).unwrap_or_default() else {
-                    return Err(cut(done as u64));
-                };
-                let (count, low) = match control {
-                    0xe0..=0xff => {
-                        pos += 1;
-                        (usize::from(second) + 9, bytes.get(pos + 1).copied())
-                    }
-                    _ => (usize::from(control >> 5) + 2, Some(second)),
-                };
-                let Some(low) = low else { return Err(cut(done as u64)) };
-                pos += 2;
-                let back = back(control, low);
-                if back > done {
-                    return Err(too_far(done as u64, back));
-                }
-                (count, Some(back))
-            }
-        };
-        if from.is_none() && count > bytes.len() - pos {
-            return Err(cut(done as u64));
-        }
-        if done + count > len {
-            return Err(wrong_len(len as u64, (done + count) as u64));
-        }
-        match from {
-            Some(back) => repeat(out, done, back, count),
-            None => {
-                let (literal, room) = (bytes.get(pos..), out.get_mut(done..));
-                let (literal, room) = (literal.unwrap_or_default(), room.unwrap_or_default());
-                match (literal.first_chunk::<COPY_LEN>(), room.first_chunk_mut::<COPY_LEN>()) {
-                    (Some(literal), Some(room)) => *room = *literal,
-                    _ => {
-                        let pairs = room.iter_mut().zip(literal).take(count);
-                        pairs.for_each(|(to, from)| *to = *from);
-                    }
-                }
-                pos += count;
-            }
-        }
-        done += count;
-    }
-    match out.get(..len) {
-        Some(expanded) if done == len && len > 0 => Ok(expanded),
-        _ => Err(wrong_len(len as u64, done as u64)),
-    }
-}
-
-/// Writes at `done` the `count` bytes that stand `back` bytes before it; both ranges, which
-/// may overlap, are in `out`.
-#[inline]
-fn repeat(out: &mut [u8], done: usize, back: usize, count: usize) {
-    let start = done - back;
-    if back >= STEP_LEN && done + count + STEP_LEN <= out.len() {
-        // In steps of one length, each of which copies what is there already.
-        let mut copied = 0;
-        while copied < count {
-            out.copy_within(start + copied..start + copied + STEP_LEN, done + copied);
-            copied += STEP_LEN;
-        }
-        return;
-    }
-    if back >= count {
-        out.copy_within(start..start + count, done);
-        return;
-    }
-    // The pattern doubles with each copy.
-    let mut copied = 0;
-    while copied < count {
-        let piece = (back + copied).min(count - copied);
-        out.copy_within(start..start + piece, done + copied);
-        copied += piece;
-    }
 }
 
 /// Expands a stream as it is read, in a window of fixed size.
