@@ -5,8 +5,7 @@ use std::mem;
 
 use crate::block::{Block, Blocks, HEADROOM};
 use crate::error::{Damage, Error, ErrorKind};
-use crate::lzf::Payload;
-use crate::unchecked::{Blob, Checker, Unchecked};
+use crate::unchecked::{Blob, Checker, PassedString, Unchecked};
 
 /// Bytes of the source, in order, with those just ahead in one piece.
 #[derive(Debug)]
@@ -50,8 +49,8 @@ impl Later<'_> {
     #[inline]
     pub(crate) fn string(&mut self, end: usize, compressed_len: usize, len: u64, value: u64) {
         let start = end - compressed_len;
-        let payload = Payload { start: self.pos + start, end: self.pos + end, len };
-        self.unchecked.push_string(payload, self.at + start as u64, self.value_number + value);
+        let string = PassedString { place: self.pos + start..self.pos + end, len };
+        self.unchecked.push_string(string, self.at + start as u64, self.value_number + value);
     }
 
     /// Whether what waits to be checked is much.
@@ -252,9 +251,9 @@ impl<B: Blocks> Input<B> {
     pub(crate) fn pass_unchecked(&mut self, compressed_len: usize, len: u64) -> Result<(), Error> {
         let at = self.at();
         self.peek(compressed_len)?;
-        let payload = Payload { start: self.pos, end: self.pos + compressed_len, len };
+        let string = PassedString { place: self.pos..self.pos + compressed_len, len };
         self.pos += compressed_len;
-        self.unchecked.push_string(payload, at, self.value_number);
+        self.unchecked.push_string(string, at, self.value_number);
         self.check_if_full();
         Ok(())
     }

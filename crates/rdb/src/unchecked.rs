@@ -20,7 +20,7 @@ use crate::value::{Columns, Unique, check_items};
 pub struct Unchecked {
     /// Whole blocks, and how many strings and blobs there were at the end of each.
     blocks: Vec<(Arc<[u8]>, usize, usize)>,
-    strings: Vec<Pending<Payload>>,
+    strings: Vec<Pending<PassedString>>,
     blobs: Vec<Pending<(Range<usize>, Blob)>>,
     /// Damage found already, with the numbers of the values; one for each value.
     damage: Vec<(u64, Damage)>,
@@ -33,6 +33,22 @@ struct Pending<T> {
     /// Offset in the file.
     at: u64,
     value_number: u64,
+}
+
+/// A compressed string whose text nobody wants.
+#[derive(Debug)]
+pub(crate) struct PassedString {
+    /// Where it stands in its block.
+    pub(crate) place: Range<usize>,
+    /// What it expands to.
+    pub(crate) len: u64,
+}
+
+impl PassedString {
+    fn within<'b>(&self, block: &'b [u8]) -> Payload<'b> {
+        let padded = block.get(self.place.start..).unwrap_or_default();
+        Payload { padded, bytes_len: self.place.len(), len: self.len }
+    }
 }
 
 /// A listpack or ziplist of whose items nobody wants to know.
@@ -70,8 +86,8 @@ impl Unchecked {
             || self.strings.len() + self.blobs.len() >= times * Self::COUNT
     }
 
-    pub(crate) fn push_string(&mut self, payload: Payload, at: u64, value_number: u64) {
-        self.strings.push(Pending { what: payload, at, value_number });
+    pub(crate) fn push_string(&mut self, string: PassedString, at: u64, value_number: u64) {
+        self.strings.push(Pending { what: string, at, value_number });
     }
 
     pub(crate) fn push_blob(
@@ -108,7 +124,6 @@ impl Unchecked {
 /// Checks what had to wait; its buffers are used again.
 #[derive(Debug, Default)]
 pub struct Checker {
-    payloads: Vec<Payload>,
     /// Expanded form of a compressed blob.
     scratch: Vec<u8>,
     unique: Unique,
@@ -129,17 +144,16 @@ impl Checker {
             return;
         }
         let damage_count = damage.len();
-        let (mut string_start, mut blob_start) = (0, 0);
-        for (block, string_end, blob_end) in blocks.drain(..) {
-            let strings = strings.get(string_start..string_end).unwrap_or_default();
-            self.find_in_strings(&block, strings, damage);
-            for blob in blobs.get(blob_start..blob_end).unwrap_or_default() {
+        find_in_strings(blocks, strings, damage);
+        let mut start = 0;
+        for (block, _, end) in blocks.drain(..) {
+            for blob in blobs.get(start..end).unwrap_or_default() {
                 let Pending { what: (place, what), at, value_number } = blob;
                 if let Err(found) = self.check_blob(&block, place, *what, *at) {
                     damage.push((*value_number, found));
                 }
             }
-            (string_start, blob_start) = (string_end, blob_end);
+            start = end;
         }
         strings.clear();
         blobs.clear();
@@ -148,24 +162,6 @@ impl Checker {
             damage.sort_by_key(|(number, damage)| (*number, damage.at));
             damage.dedup_by_key(|(number, _)| *number);
         }
-    }
-
-    fn find_in_strings(
-        &mut self,
-        block: &[u8],
-        strings: &[Pending<Payload>],
-        damage: &mut Vec<(u64, Damage)>,
-    ) {
-        self.payloads.clear();
-        self.payloads.extend(strings.iter().map(|string| string.what));
-        lzf::check_all(block, &self.payloads, |at| {
-            let Some(string) = strings.get(at) else { return };
-            let Payload { start, end, len } = string.what;
-            let bytes = block.get(start..end).unwrap_or_default();
-            if let Err(Fault::Damage(error)) = lzf::check(&mut Slice(bytes), len) {
-                damage.push((string.value_number, error.in_expanded(string.at)));
-            }
-        });
     }
 
     /// Checks a blob that has this place in `block` and begins at `at` of the file.
@@ -187,6 +183,29 @@ impl Checker {
                 .map_err(|error| error.in_expanded(at)),
         }
     }
+}
+
+/// Checks strings side by side, whichever of the blocks they are in.
+fn find_in_strings(
+    blocks: &[(Arc<[u8]>, usize, usize)],
+    strings: &[Pending<PassedString>],
+    damage: &mut Vec<(u64, Damage)>,
+) {
+    let mut start = 0;
+    let payloads = blocks.iter().flat_map(|(block, end, _)| {
+        let strings = strings.get(start..*end).unwrap_or_default();
+        start = *end;
+        strings.iter().map(|string| string.what.within(block))
+    });
+    lzf::check_all(payloads, |number| {
+        let block = blocks.iter().find(|(_, end, _)| number < *end);
+        let (Some((block, ..)), Some(string)) = (block, strings.get(number)) else { return };
+        let PassedString { place, len } = &string.what;
+        let bytes = block.get(place.clone()).unwrap_or_default();
+        if let Err(Fault::Damage(error)) = lzf::check(&mut Slice(bytes), *len) {
+            damage.push((string.value_number, error.in_expanded(string.at)));
+        }
+    });
 }
 
 impl Blob {

@@ -36,54 +36,56 @@ pub(crate) fn check<S: Source>(source: &mut S, len: u64) -> Result<(), Fault> {
     if done == len && len > 0 { Ok(()) } else { Err(wrong_len(len, done).into()) }
 }
 
-/// A compressed string in a buffer, and the length it is to expand to.
+/// A compressed string in memory, and the length it is to expand to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Payload {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+pub(crate) struct Payload<'b> {
+    /// Its bytes, and what follows them in memory.
+    pub(crate) padded: &'b [u8],
+    /// How many of the bytes are its own.
+    pub(crate) bytes_len: usize,
     pub(crate) len: u64,
 }
 
 /// Strings that are gone over side by side: more do not fit into the registers.
 const LANES: usize = 3;
 
+/// Bytes of a token that are looked at.
+const PEEK: usize = 4;
+
 /// What a token's first byte says, as far as it can be added up without looking at what kind
-/// of token it is. With the next two bytes in the places of `bytes_after`:
+/// of token it is. With the next two bytes in the places of `after`:
 ///
 /// ```text
 ///                literal      short reference      long reference
 /// low byte       0            the first byte       the length's byte
 /// high byte      0            the offset's byte    the offset's byte
 /// ```
-#[derive(Debug, Clone, Copy)]
-struct Step {
+struct Steps {
     /// Bytes to the next token.
-    token_len: usize,
+    token_len: [usize; 256],
     /// Bytes it expands to, less what the low byte adds.
-    expands_to: u64,
+    expands_to: [u64; 256],
     /// Least distance it refers back, 0 for literals; the high byte is added.
-    back: u64,
+    back: [u64; 256],
     /// Bits by which the token's bytes are moved to have those two lowest.
-    shift: u32,
+    shift: [u32; 256],
 }
 
 #[expect(clippy::indexing_slicing, reason = "computed when compiled")]
-static STEPS: [Step; 256] = {
-    let mut steps = [Step { token_len: 0, expands_to: 0, back: 0, shift: 0 }; 256];
+static STEPS: Steps = {
+    let mut steps =
+        Steps { token_len: [0; 256], expands_to: [0; 256], back: [0; 256], shift: [0; 256] };
     let mut at = 0;
-    while at < steps.len() {
+    while at < 256 {
         let control = at as u64;
-        let back = ((control & 0x1f) << 8) + 1;
-        steps[at] = match control {
-            0..0x20 => Step { token_len: at + 2, expands_to: control + 1, back: 0, shift: 32 },
-            0x20..0xe0 => Step {
-                token_len: 2,
-                expands_to: ((control >> 5) + 2).wrapping_sub(control),
-                back,
-                shift: 0,
-            },
-            _ => Step { token_len: 3, expands_to: 9, back, shift: 8 },
+        (steps.token_len[at], steps.expands_to[at], steps.shift[at]) = match control {
+            0..0x20 => (at + 2, control + 1, 32),
+            0x20..0xe0 => (2, ((control >> 5) + 2).wrapping_sub(control), 0),
+            _ => (3, 9, 8),
         };
+        if control >= 0x20 {
+            steps.back[at] = ((control & 0x1f) << 8) + 1;
+        }
         at += 1;
     }
     steps
@@ -91,85 +93,88 @@ static STEPS: [Step; 256] = {
 
 /// Where in its string a lane is.
 #[derive(Debug, Clone, Copy)]
-struct Lane {
-    pos: usize,
+struct Lane<'b> {
+    /// What is still to come, and the byte fewer than a look takes behind it: a token is seen
+    /// whole as long as one begins in the string.
+    rest: &'b [u8],
     /// Bytes expanded so far.
     done: u64,
-    /// Its highest bit is set once a token referred too far back.
-    borrow: u64,
+    /// Bytes it is to expand to.
+    len: u64,
     /// Place of the string in the list.
     number: usize,
-    payload: Payload,
 }
 
-impl Lane {
-    fn new(number: usize, payload: Payload) -> Self {
-        Self { pos: payload.start, done: 0, borrow: 0, number, payload }
+impl<'b> Lane<'b> {
+    /// A lane at the beginning of its string; at no string where too little follows it.
+    fn new(number: usize, payload: Payload<'b>) -> Self {
+        let Payload { padded, bytes_len, len } = payload;
+        let rest = bytes_len.checked_add(PEEK - 1).and_then(|seen| padded.get(..seen));
+        Self { rest: rest.unwrap_or_default(), done: 0, len, number }
     }
 
-    /// Passes the next token; false if it cannot be seen whole.
+    /// Passes the next token; false at the end or where it reaches beyond. The highest bit of
+    /// `borrow` is set if it refers too far back.
     #[inline(always)]
-    fn step(&mut self, buf: &[u8]) -> bool {
-        let bytes = buf.get(self.pos..).and_then(|rest| rest.first_chunk::<4>());
-        let Some(bytes) = bytes else { return false };
-        let [control, ..] = *bytes;
-        let Some(step) = STEPS.get(usize::from(control)) else { return false };
-        let Step { token_len, expands_to, back, shift } = *step;
-        let bytes_after = u64::from(u32::from_le_bytes(*bytes)) >> shift & 0xffff;
-        self.borrow |= self.done.wrapping_sub(back.wrapping_add(bytes_after >> 8));
-        self.done = self.done.wrapping_add(expands_to).wrapping_add(bytes_after & 0xff);
-        self.pos = self.pos.wrapping_add(token_len);
+    #[expect(clippy::indexing_slicing, reason = "a byte in a table of 256")]
+    fn step(&mut self, borrow: &mut u64) -> bool {
+        let Some(bytes) = self.rest.first_chunk::<PEEK>() else { return false };
+        let bytes = u32::from_le_bytes(*bytes);
+        // Taken from the number: of the bytes it would be read a second time, and the others
+        // one by one.
+        let control = (bytes & 0xff) as usize;
+        let Some(rest) = self.rest.get(STEPS.token_len[control]..) else { return false };
+        let after = u64::from(bytes).wrapping_shr(STEPS.shift[control]) & 0xffff;
+        *borrow |= self.done.wrapping_sub(STEPS.back[control].wrapping_add(after >> 8));
+        self.done = self.done.wrapping_add(STEPS.expands_to[control]).wrapping_add(after & 0xff);
+        self.rest = rest;
         true
     }
 
-    /// Goes on to the end of the string, alone.
-    fn is_right_to_its_end(mut self, buf: &[u8]) -> bool {
-        while self.pos < self.payload.end {
-            if !self.step(buf) {
-                return false;
-            }
-        }
-        self.is_right()
-    }
-
+    /// Whether the string ended where it should, and expands to what it should.
     fn is_right(&self) -> bool {
-        let is_whole = self.pos == self.payload.end && self.done == self.payload.len;
-        is_whole && self.done > 0 && self.borrow >> 63 == 0
+        self.rest.len() == PEEK - 1 && self.done == self.len && self.done > 0
     }
 }
 
-/// Checks all `payloads` of `buf`; calls `doubtful` with the number of each that has to be
-/// looked at by [`check`], which those without damage seldom are.
-pub(crate) fn check_all(buf: &[u8], payloads: &[Payload], mut doubtful: impl FnMut(usize)) {
-    let waiting = payloads.iter().copied().enumerate();
-    let mut waiting = waiting.map(|(number, payload)| Lane::new(number, payload));
-    let mut begun: [Option<Lane>; LANES] = [waiting.next(), waiting.next(), waiting.next()];
+/// Checks all `payloads`; calls `doubtful` with the number of each that has to be looked at by
+/// [`check`], which those without damage seldom are. It can be called twice for one.
+#[expect(clippy::indexing_slicing, reason = "one of the lanes, which stay in registers so")]
+pub(crate) fn check_all<'b>(
+    payloads: impl Iterator<Item = Payload<'b>>,
+    mut doubtful: impl FnMut(usize),
+) {
+    let mut waiting = payloads.enumerate().map(|(number, payload)| Lane::new(number, payload));
+    let begun: [Option<Lane<'_>>; LANES] = [waiting.next(), waiting.next(), waiting.next()];
+    let mut left = begun;
     if let [Some(a), Some(b), Some(c)] = begun {
-        let mut lanes = [a, b, c];
-        'all: loop {
-            for lane in &mut lanes {
-                if lane.pos >= lane.payload.end {
-                    if !lane.is_right() {
-                        doubtful(lane.number);
-                    }
-                    match waiting.next() {
-                        Some(new) => *lane = new,
-                        None => {
-                            lane.number = usize::MAX;
-                            break 'all;
-                        }
-                    }
+        // One borrow for all lanes: for three there are no registers.
+        let (mut lanes, mut borrow) = ([a, b, c], 0u64);
+        let last = 'all: loop {
+            for at in 0..LANES {
+                if lanes[at].step(&mut borrow) {
+                    continue;
                 }
-                if !lane.step(buf) {
-                    break 'all;
+                if borrow >> 63 != 0 {
+                    lanes.iter().for_each(|lane| doubtful(lane.number));
+                    borrow = 0;
+                } else if !lanes[at].is_right() {
+                    doubtful(lanes[at].number);
+                }
+                match waiting.next() {
+                    Some(new) => lanes[at] = new,
+                    None => break 'all at,
                 }
             }
-        }
-        begun = lanes.map(|lane| (lane.number != usize::MAX).then_some(lane));
+        };
+        left = lanes.map(Some);
+        left[last] = None;
     }
-    // The last ones have nobody beside them.
-    for lane in begun.into_iter().flatten().chain(waiting) {
-        if !lane.is_right_to_its_end(buf) {
+    // These have too few beside them.
+    for mut lane in left.into_iter().flatten() {
+        let mut borrow = 0;
+        while lane.step(&mut borrow) {}
+        if borrow >> 63 != 0 || !lane.is_right() {
             doubtful(lane.number);
         }
     }
@@ -177,20 +182,31 @@ pub(crate) fn check_all(buf: &[u8], payloads: &[Payload], mut doubtful: impl FnM
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
     use crate::source::Slice;
     use offkey_testkit::{Rng, lzf_compress};
 
-    fn doubtful(buf: &[u8], payloads: &[Payload]) -> Vec<usize> {
+    fn doubtful(buf: &[u8], texts: &[(Range<usize>, u64)]) -> Vec<usize> {
         let mut found = Vec::new();
-        check_all(buf, payloads, |number| found.push(number));
+        let payloads = texts.iter().map(|(place, len)| Payload {
+            padded: &buf[place.start..],
+            bytes_len: place.len(),
+            len: *len,
+        });
+        check_all(payloads, |number| found.push(number));
         found.sort_unstable();
         found
     }
 
     /// Compressed texts behind each other, one in `one_bad_in` of them damaged.
-    fn texts(rng: &mut Rng, count: usize, one_bad_in: usize) -> (Vec<u8>, Vec<Payload>) {
-        let (mut buf, mut payloads) = (Vec::new(), Vec::new());
+    fn texts(
+        rng: &mut Rng,
+        count: usize,
+        one_bad_in: usize,
+    ) -> (Vec<u8>, Vec<(Range<usize>, u64)>) {
+        let (mut buf, mut texts) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let text_len = rng.between(1, 2000);
             let text = rng.text(text_len);
@@ -208,9 +224,9 @@ mod tests {
             }
             let start = buf.len();
             buf.extend(compressed);
-            payloads.push(Payload { start, end: buf.len(), len });
+            texts.push((start..buf.len(), len));
         }
-        (buf, payloads)
+        (buf, texts)
     }
 
     #[test]
@@ -219,14 +235,14 @@ mod tests {
         for round in 0..300 {
             let one_bad_in = *rng.pick(&[3, 20, 1_000_000]);
             let count = rng.below(40);
-            let (mut buf, payloads) = texts(&mut rng, count, one_bad_in);
+            let (mut buf, texts) = texts(&mut rng, count, one_bad_in);
             if rng.one_in(2) {
                 buf.extend([0xff; 9]);
             }
-            let found = doubtful(&buf, &payloads);
+            let found = doubtful(&buf, &texts);
             let mut right = 0;
-            for (number, Payload { start, end, len }) in payloads.iter().enumerate() {
-                let checked = check(&mut Slice(&buf[*start..*end]), *len);
+            for (number, (place, len)) in texts.iter().enumerate() {
+                let checked = check(&mut Slice(&buf[place.clone()]), *len);
                 let is_doubtful = found.contains(&number);
                 assert!(checked.is_ok() || is_doubtful, "round {round}, string {number}");
                 right += usize::from(!is_doubtful);
@@ -244,9 +260,8 @@ mod tests {
             let [high, low] = back.to_be_bytes();
             let one = [0, b'a', 0xe0 | high, 1, low];
             let buf = [one.repeat(4), vec![0; 8]].concat();
-            let payload = |n: usize| Payload { start: n * 5, end: n * 5 + 5, len: 11 };
-            let payloads: Vec<Payload> = (0..4).map(payload).collect();
-            let found = doubtful(&buf, &payloads);
+            let texts: Vec<_> = (0..4).map(|n| (n * 5..n * 5 + 5, 11)).collect();
+            let found = doubtful(&buf, &texts);
             assert_eq!(found.contains(&0), back > 0, "{back} bytes back");
         }
     }
