@@ -18,8 +18,8 @@
 
 use crate::error::PackedError;
 use crate::packed::{
-    Common, ENTRY_PEEK, Entries, Item, bytes_after_end, entry_cut, header_cut, no_end, refused,
-    table_of, wrong_count, wrong_total,
+    Backward, Common, ENTRY_PEEK, Entries, Item, Passed, bytes_after_end, entry_cut, header_cut,
+    no_end, refused, table_of, wrong_count, wrong_total,
 };
 use crate::source::{Fault, Source};
 use crate::value::WINDOW_LEN;
@@ -108,7 +108,7 @@ const COMMON_LEN: usize = 1 + WINDOW_LEN;
 
 /// An entry of a common form.
 #[derive(Debug)]
-struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// Encoding and first data, and what follows the entry where it is shorter.
     start: &'a [u8; COMMON_LEN],
     /// Encoding and data.
@@ -188,6 +188,79 @@ fn common_entries(
         count += 1;
     }
     (pos, count, None)
+}
+
+/// A listpack in memory, walked from its end.
+#[derive(Debug)]
+pub(crate) struct FromEnd<'b> {
+    /// The listpack, and what follows it in memory.
+    padded: &'b [u8],
+    /// Where the entries end that were not passed.
+    end: usize,
+}
+
+impl<'b> FromEnd<'b> {
+    /// The listpack of `len` bytes that begins `padded`, if its header and its end are right.
+    pub(crate) fn new(padded: &'b [u8], len: usize) -> Option<Self> {
+        let total = u32::from_le_bytes(*padded.first_chunk()?);
+        let end = len.checked_sub(1)?;
+        let is_right = u64::from(total) == len as u64 && padded.get(end) == Some(&END);
+        is_right.then_some(Self { padded, end })
+    }
+
+    /// The entry of `entry_len` bytes that ends before `end`: where it begins and how.
+    #[inline(always)]
+    fn entry(
+        &self,
+        end: usize,
+        entry_len: usize,
+    ) -> Option<(usize, &'b [u8; COMMON_LEN], &'b [u8])> {
+        let at = end.checked_sub(entry_len)?;
+        let rest = self.padded.get(at..)?;
+        Some((at, rest.first_chunk()?, rest.get(..entry_len)?))
+    }
+
+    /// Passes an entry that is not common: a text whose length takes more than a byte.
+    #[inline(never)]
+    fn back_long(&mut self) -> Option<Passed<Entry<'b>>> {
+        let before = self.padded.get(..self.end)?;
+        let (backlen_len, entry_len) = match *before {
+            [.., len @ 0..=0x7f] => (1, usize::from(len)),
+            [.., high @ 0..=0x7f, low] => (2, usize::from(high) << 7 | usize::from(low & 0x7f)),
+            _ => return None,
+        };
+        let (at, start, _) = self.entry(self.end.checked_sub(backlen_len)?, entry_len)?;
+        let [first @ 0xe0..=0xef, low, ..] = *start else { return None };
+        let said = 2 + (usize::from(first & 0x0f) << 8 | usize::from(low));
+        if said != entry_len || self::backlen_len(said as u64) != backlen_len {
+            return None;
+        }
+        self.end = at;
+        Some(Passed::Long)
+    }
+}
+
+impl<'b> Backward for FromEnd<'b> {
+    type Entry = Entry<'b>;
+
+    #[inline(always)]
+    fn back(&mut self) -> Option<Passed<Entry<'b>>> {
+        let end = self.end.checked_sub(1)?;
+        let entry_len = usize::from(*self.padded.get(end)?);
+        if let Some((at, start, bytes)) = self.entry(end, entry_len) {
+            let [first, ..] = *start;
+            let said = COMMON_LENS.get(usize::from(first)).map_or(0, |len| usize::from(*len));
+            if said == entry_len && said > 0 {
+                self.end = at;
+                return Some(Passed::Common(Entry { start, bytes }));
+            }
+        }
+        self.back_long()
+    }
+
+    fn is_at_beginning(&self) -> bool {
+        self.end as u64 == HEADER_LEN
+    }
 }
 
 /// Walks a listpack whose bytes are all that `source` has; answers the number of entries.

@@ -107,6 +107,27 @@ pub(crate) trait Common {
     }
 }
 
+/// A blob in memory, walked from its end.
+pub(crate) trait Backward {
+    /// An entry of a common form.
+    type Entry: Common;
+
+    /// Passes the entry before those that were passed, if it is right and of a form that can be
+    /// passed so.
+    fn back(&mut self) -> Option<Passed<Self::Entry>>;
+
+    /// Whether the first entry was passed.
+    fn is_at_beginning(&self) -> bool;
+}
+
+/// An entry that was passed on the way from a blob's end.
+#[derive(Debug)]
+pub(crate) enum Passed<E> {
+    Common(E),
+    /// One of another form, mostly a long text.
+    Long,
+}
+
 /// A table of what a `const fn` says of each byte.
 macro_rules! table_of {
     ($said:path) => {{

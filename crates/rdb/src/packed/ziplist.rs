@@ -17,8 +17,8 @@
 
 use crate::error::PackedError;
 use crate::packed::{
-    Common, ENTRY_PEEK, Entries, Item, bytes_after_end, entry_cut, header_cut, no_end, refused,
-    table_of, wrong_count, wrong_total,
+    Backward, Common, ENTRY_PEEK, Entries, Item, Passed, bytes_after_end, entry_cut, header_cut,
+    no_end, refused, table_of, wrong_count, wrong_total,
 };
 use crate::source::{Fault, Source};
 use crate::value::WINDOW_LEN;
@@ -85,7 +85,7 @@ const COMMON_LEN: usize = 2 + WINDOW_LEN;
 
 /// An entry of a common form.
 #[derive(Debug)]
-struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// Length of the entry before, encoding and first data, and what follows the entry where it
     /// is shorter.
     start: &'a [u8; COMMON_LEN],
@@ -177,6 +177,71 @@ fn common_entries(
         place = Place { pos: next, count: place.count + 1, last_len, last_at };
     }
     (place, None)
+}
+
+/// A ziplist in memory, walked from its end.
+#[derive(Debug)]
+pub(crate) struct FromEnd<'b> {
+    /// The ziplist, and what follows it in memory.
+    padded: &'b [u8],
+    /// Where the entries end that were not passed, and where the last of them begins.
+    end: usize,
+    at: usize,
+}
+
+impl<'b> FromEnd<'b> {
+    /// The ziplist of `len` bytes that begins `padded`, if its header and its end are right.
+    pub(crate) fn new(padded: &'b [u8], len: usize) -> Option<Self> {
+        let [a, b, c, d, e, f, g, h] = *padded.first_chunk()?;
+        let total = u32::from_le_bytes([a, b, c, d]);
+        let at = usize::try_from(u32::from_le_bytes([e, f, g, h])).ok()?;
+        let end = len.checked_sub(1)?;
+        let is_right = u64::from(total) == len as u64 && padded.get(end) == Some(&END);
+        is_right.then_some(Self { padded, end, at })
+    }
+
+    /// Passes an entry that is not common.
+    #[inline(never)]
+    fn back_long(&mut self) -> Option<Passed<Entry<'b>>> {
+        let bytes = self.padded.get(self.at..self.end)?;
+        let (before_len, before) = length_before(bytes)?;
+        let entry_len = match head(bytes.get(before_len..)?)? {
+            Head::Int { len, .. } => len,
+            Head::Str { header_len, len } => header_len + len,
+        };
+        if before_len as u64 + entry_len != bytes.len() as u64 {
+            return None;
+        }
+        self.end = self.at;
+        self.at = self.at.checked_sub(usize::try_from(before).ok()?)?;
+        Some(Passed::Long)
+    }
+}
+
+impl<'b> Backward for FromEnd<'b> {
+    type Entry = Entry<'b>;
+
+    #[inline(always)]
+    fn back(&mut self) -> Option<Passed<Entry<'b>>> {
+        let rest = self.padded.get(self.at..)?;
+        if let Some(start) = rest.first_chunk::<COMMON_LEN>()
+            && let [before @ 0..=0xfd, first, ..] = *start
+        {
+            let entry_len = COMMON_LENS.get(usize::from(first)).map_or(0, |len| usize::from(*len));
+            if entry_len > 0 && self.at + 1 + entry_len == self.end {
+                let bytes = rest.get(1..=entry_len)?;
+                self.end = self.at;
+                self.at = self.at.checked_sub(usize::from(before))?;
+                return Some(Passed::Common(Entry { start, bytes }));
+            }
+        }
+        self.back_long()
+    }
+
+    fn is_at_beginning(&self) -> bool {
+        // The first entry says that there are no bytes before it.
+        self.end as u64 == HEADER_LEN && self.at == self.end
+    }
 }
 
 /// Walks a ziplist whose bytes are all that `source` has; answers the number of entries.

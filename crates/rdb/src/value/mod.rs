@@ -1,11 +1,13 @@
 //! Values: from a type byte to the parts that are pushed.
 
 mod array;
+mod backward;
 mod hash;
 mod lengths;
 mod list;
 mod module;
 mod packed_items;
+mod seen;
 mod stream;
 mod stream_node;
 mod unique;
@@ -13,9 +15,11 @@ mod zset;
 
 use std::collections::BTreeMap;
 
+pub(crate) use backward::is_right;
 pub use lengths::Lengths;
 pub(crate) use module::skip_ops;
 pub(crate) use packed_items::{Columns, check_items};
+pub(crate) use seen::Seen;
 pub(crate) use unique::{Unique, WINDOW_LEN};
 
 use crate::block::Blocks;

@@ -59,7 +59,7 @@ impl Columns {
 
     /// Rows of a blob of so many entries, if a look at its entries tells nothing more than
     /// whether it is right.
-    fn rows_of(self, entries: u64) -> Option<u64> {
+    pub(super) fn rows_of(self, entries: u64) -> Option<u64> {
         let width = u64::from(self.width());
         (self.is_plain() && entries > 0 && entries.is_multiple_of(width)).then_some(entries / width)
     }
@@ -333,7 +333,7 @@ fn field(unique: &mut Unique, item: Item<'_>) -> Result<(), &'static str> {
 
 /// Refuses a score that no sorted set can have.
 #[inline]
-fn check_score(score: Item<'_>) -> Result<(), &'static str> {
+pub(super) fn check_score(score: Item<'_>) -> Result<(), &'static str> {
     match score {
         Item::Int(_) => Ok(()),
         // The server reads a packed score with `strtod`, which takes what is no number for 0.

@@ -98,7 +98,7 @@ static MASK: [[u8; WINDOW_LEN]; 2] = [[u8::MAX; WINDOW_LEN], [0; WINDOW_LEN]];
 
 /// Folds a 128-bit product, which spreads every bit of both factors.
 #[inline]
-fn mix(a: u64, b: u64) -> u64 {
+pub(crate) fn mix(a: u64, b: u64) -> u64 {
     let product = u128::from(a ^ 0x2545_f491_4f6c_dd1d) * u128::from(b);
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are folded")]
     let folded = (product >> 64) as u64 ^ product as u64;
@@ -111,21 +111,28 @@ pub(crate) fn hash_of_int(value: i64) -> u64 {
     mix(value.cast_unsigned(), 0x9e37_79b9_7f4a_7c15)
 }
 
-/// A hash of a text of `len` bytes, at most [`WINDOW_LEN`], that begins `window`. What follows
-/// it does not matter, and there is no branch on its length.
-#[inline]
-pub(crate) fn hash_in(window: &[u8; WINDOW_LEN], len: usize) -> u64 {
+/// The two words of a text of `len` bytes, at most [`WINDOW_LEN`], that begins `window`. What
+/// follows it does not matter, and there is no branch on its length.
+#[inline(always)]
+pub(crate) fn words_in(window: &[u8; WINDOW_LEN], len: usize) -> (u64, u64) {
     let mask = MASK.as_flattened().get(WINDOW_LEN.saturating_sub(len)..);
     let mask = mask.and_then(|mask| mask.first_chunk()).unwrap_or(&[0; WINDOW_LEN]);
     let text = u128::from_le_bytes(*window) & u128::from_le_bytes(*mask);
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken one by one")]
-    let (first, last) = (text as u64, (text >> 64) as u64);
+    let words = (text as u64, (text >> 64) as u64);
+    words
+}
+
+/// A hash of a text as [`words_in`] takes it.
+#[inline]
+pub(crate) fn hash_in(window: &[u8; WINDOW_LEN], len: usize) -> u64 {
+    let (first, last) = words_in(window, len);
     finish(first, last, len)
 }
 
 /// A hash of all of a text's bytes.
 #[inline]
-fn hash(bytes: &[u8]) -> u64 {
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let len = bytes.len();
     if len <= WINDOW_LEN {
         let mut window = [0; WINDOW_LEN];
