@@ -97,9 +97,9 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// Items of a batch, and rows.
-    const COUNT_MAX: usize = 1024;
+    const COUNT_MAX: usize = 2048;
     /// Bytes of names from which on a batch is full.
-    const NAMES_LEN_MAX: usize = 64 << 10;
+    const NAMES_LEN_MAX: usize = 128 << 10;
 
     /// Takes in a key of this name; without sizes, it is damaged.
     #[inline]

@@ -18,11 +18,11 @@ pub(crate) const HEADROOM: usize = 64 << 10;
 const BLOCK_LEN: usize = 256 << 10;
 
 /// Blocks that travel between the two threads of [`read_ahead`].
-const BLOCKS_AHEAD: usize = 8;
+const BLOCKS_AHEAD: usize = 16;
 
 /// Used blocks that go back together: the reading thread mostly waits for them, and to wake it
 /// takes longer than to fill one.
-const BLOCKS_BACK: usize = 4;
+const BLOCKS_BACK: usize = 8;
 
 /// A piece of the input.
 #[derive(Debug)]

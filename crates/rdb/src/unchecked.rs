@@ -67,10 +67,10 @@ pub(crate) struct Blob {
 
 impl Unchecked {
     /// Pieces from which on they had better be checked: the blocks they share are in memory.
-    const BLOCKS: usize = 3;
-    const COUNT: usize = 2048;
+    const BLOCKS: usize = 6;
+    const COUNT: usize = 4096;
     /// How many times as much a single value may have before it is checked as it is read.
-    const SPARE: usize = 4;
+    const SPARE: usize = 2;
 
     /// Whether it is time to have all this checked.
     pub fn is_much(&self) -> bool {
