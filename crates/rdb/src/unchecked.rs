@@ -12,7 +12,7 @@ use crate::error::{Damage, PackedError};
 use crate::lzf::{self, Payload};
 use crate::packed::{listpack, ziplist};
 use crate::source::{Fault, Padded, Slice};
-use crate::value::{Columns, Seen, Unique, check_items, is_right};
+use crate::value::{Columns, Unique, check_items, is_right};
 
 /// What is still to be checked of the values that [`Reader::value_unchecked`] has read.
 ///
@@ -127,7 +127,6 @@ impl Unchecked {
 pub struct Checker {
     /// Expanded form of a compressed blob.
     scratch: Vec<u8>,
-    seen: Seen,
     unique: Unique,
 }
 
@@ -174,14 +173,14 @@ impl Checker {
         blob: Blob,
         at: u64,
     ) -> Result<(), Damage> {
-        let Self { scratch, seen, unique } = self;
+        let Self { scratch, unique } = self;
         let padded = block.get(place.start..).unwrap_or_default();
         match blob.expanded_len {
             None => blob
-                .walk(padded, place.len(), seen, unique)
+                .walk(padded, place.len(), unique)
                 .map_err(|error| Damage { at: at.saturating_add(error.at), reason: error.reason }),
             Some(len) => lzf::expand_padded(padded, place.len(), len, scratch)
-                .and_then(|expanded| blob.walk(expanded, len, seen, unique))
+                .and_then(|expanded| blob.walk(expanded, len, unique))
                 .map_err(|error| error.in_expanded(at)),
         }
     }
@@ -212,14 +211,8 @@ fn find_in_strings(
 
 impl Blob {
     /// Walks the blob that begins `bytes` and has `len` of them.
-    fn walk(
-        &self,
-        bytes: &[u8],
-        len: usize,
-        seen: &mut Seen,
-        unique: &mut Unique,
-    ) -> Result<(), PackedError> {
-        if self.is_right(bytes, len, seen) {
+    fn walk(&self, bytes: &[u8], len: usize, unique: &mut Unique) -> Result<(), PackedError> {
+        if self.is_right(bytes, len, unique) {
             return Ok(());
         }
         let mut source = Padded::new(bytes, len);
@@ -233,13 +226,13 @@ impl Blob {
     }
 
     /// Whether the blob is right and that is told from its end.
-    fn is_right(&self, bytes: &[u8], len: usize, seen: &mut Seen) -> bool {
+    fn is_right(&self, bytes: &[u8], len: usize, unique: &mut Unique) -> bool {
         let Self { kind, columns, stated, .. } = *self;
         match kind {
             Packed::Listpack => listpack::FromEnd::new(bytes, len)
-                .is_some_and(|blob| is_right(blob, stated, columns, seen)),
+                .is_some_and(|blob| is_right(blob, stated, columns, unique)),
             Packed::Ziplist => ziplist::FromEnd::new(bytes, len)
-                .is_some_and(|blob| is_right(blob, stated, columns, seen)),
+                .is_some_and(|blob| is_right(blob, stated, columns, unique)),
             Packed::Zipmap | Packed::Intset => false,
         }
     }

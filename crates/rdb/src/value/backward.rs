@@ -8,11 +8,10 @@
 //! from the beginning, if there are as many as stated and the first begins where the header
 //! ends.
 
-use crate::packed::{Backward, Common, Item, Passed};
-use crate::value::Columns;
+use crate::packed::{Backward, Common, Passed};
 use crate::value::packed_items::check_score;
-use crate::value::seen::{Seen, rough_hash_in};
-use crate::value::unique::{hash, hash_of_int};
+use crate::value::unique::hash_in;
+use crate::value::{Columns, Unique};
 
 /// Whether the blob has `count` entries, which are right as what `columns` says; if not, or if
 /// it has some of an uncommon form, a walk from the beginning has to tell.
@@ -20,18 +19,20 @@ pub(crate) fn is_right(
     mut blob: impl Backward,
     count: u64,
     columns: Columns,
-    seen: &mut Seen,
+    unique: &mut Unique,
 ) -> bool {
     let Some(rows) = columns.rows_of(count) else { return false };
-    seen.begin(if columns == Columns::Element { 0 } else { rows });
+    if columns != Columns::Element {
+        unique.begin(rows);
+    }
     let are_right = match columns {
         Columns::Element => (0..rows).all(|_| blob.back().is_some()),
-        Columns::Member => (0..rows).all(|_| is_new(blob.back(), seen)),
+        Columns::Member => (0..rows).all(|_| is_new(blob.back(), unique)),
         Columns::MemberScore => {
-            (0..rows).all(|_| is_score(blob.back()) && is_new(blob.back(), seen))
+            (0..rows).all(|_| is_score(blob.back()) && is_new(blob.back(), unique))
         }
         Columns::FieldValue => {
-            (0..rows).all(|_| blob.back().is_some() && is_new(blob.back(), seen))
+            (0..rows).all(|_| blob.back().is_some() && is_new(blob.back(), unique))
         }
         Columns::FieldValueExpire | Columns::Template => false,
     };
@@ -49,21 +50,11 @@ fn is_score(entry: Option<Passed<impl Common>>) -> bool {
 
 /// Whether this is a member or field that did not stand there before.
 #[inline(always)]
-fn is_new(entry: Option<Passed<impl Common>>, seen: &mut Seen) -> bool {
+fn is_new(entry: Option<Passed<impl Common>>, unique: &mut Unique) -> bool {
     let Some(Passed::Common(entry)) = entry else { return false };
-    let hash = match entry.short_text() {
-        Some((window, len)) => rough_hash_in(window, len),
-        None => hash_of_other(&entry),
-    };
-    seen.insert(hash)
-}
-
-/// A hash of an integer, or of a longer text.
-fn hash_of_other(entry: &impl Common) -> u64 {
-    match entry.item() {
-        Item::Int(value) => hash_of_int(value),
-        Item::Short(bytes) => hash(bytes),
-        Item::Long(len) => len,
+    match entry.short_text() {
+        Some((window, len)) => unique.insert_hash(hash_in(window, len)),
+        None => unique.insert_item(entry.item()),
     }
 }
 
@@ -75,7 +66,7 @@ mod tests {
     use crate::entry::Packed;
     use crate::packed::{listpack, ziplist};
     use crate::source::Padded;
-    use crate::value::{Unique, check_items};
+    use crate::value::check_items;
 
     const COLUMNS: [Columns; 4] =
         [Columns::Element, Columns::Member, Columns::MemberScore, Columns::FieldValue];
@@ -102,12 +93,12 @@ mod tests {
         let Some(stated) = stated else { return (false, false) };
         let mut padded = blob.to_vec();
         padded.extend_from_slice(&[0xff; 40]);
-        let (mut seen, mut unique) = (Seen::default(), Unique::default());
+        let mut unique = Unique::default();
         let from_end = match kind {
             Packed::Ziplist => ziplist::FromEnd::new(&padded, blob.len())
-                .is_some_and(|blob| is_right(blob, stated, columns, &mut seen)),
+                .is_some_and(|blob| is_right(blob, stated, columns, &mut unique)),
             _ => listpack::FromEnd::new(&padded, blob.len())
-                .is_some_and(|blob| is_right(blob, stated, columns, &mut seen)),
+                .is_some_and(|blob| is_right(blob, stated, columns, &mut unique)),
         };
         let mut source = Padded::new(&padded, blob.len());
         columns.begin(&mut unique, &source, Some(stated));

@@ -7,7 +7,6 @@ mod lengths;
 mod list;
 mod module;
 mod packed_items;
-mod seen;
 mod stream;
 mod stream_node;
 mod unique;
@@ -19,7 +18,6 @@ pub(crate) use backward::is_right;
 pub use lengths::Lengths;
 pub(crate) use module::skip_ops;
 pub(crate) use packed_items::{Columns, check_items};
-pub(crate) use seen::Seen;
 pub(crate) use unique::{Unique, WINDOW_LEN};
 
 use crate::block::Blocks;

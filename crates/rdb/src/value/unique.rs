@@ -3,38 +3,43 @@
 use crate::entry::{Str, Text};
 use crate::packed::Item;
 
-/// Remembers the hashes of a value's first elements, in a table small enough for the cache.
+/// Remembers the hashes of a value's first elements, in little enough memory for the cache.
+///
+/// Nearly every element is told to be new by a few bits of its hash: three bits of one word are
+/// set for each, and those of one that stands twice are set already. Where they are, which is
+/// seldom without reason, the hashes are looked through.
 #[derive(Debug)]
 pub(crate) struct Unique {
-    /// Hash of each slot, 0 for an empty one; open addressing.
-    slots: Vec<u64>,
-    /// Slots that the value at hand uses, less one: a power of two less one.
+    words: Vec<u64>,
+    /// Words that the value at hand uses, less one: a power of two less one.
     mask: usize,
-    /// Elements that are still to be remembered.
-    room: usize,
+    hashes: Vec<u64>,
+    /// Elements remembered, and how many may be.
+    count: usize,
+    count_max: usize,
 }
 
 impl Default for Unique {
     fn default() -> Self {
-        Self { slots: vec![0; Self::SLOTS], mask: 0, room: 0 }
+        let [words, hashes] = [0; 2].map(|zero| vec![zero; Self::COUNT_MAX]);
+        Self { words, mask: 0, hashes, count: 0, count_max: 0 }
     }
 }
 
 impl Unique {
-    const SLOTS: usize = 2048;
     /// Elements remembered; servers keep fewer in a blob unless told otherwise.
-    const COUNT_MAX: usize = Self::SLOTS / 2;
+    const COUNT_MAX: usize = 1024;
 
     /// Forgets the elements of the value before. The next one has at most `count_max`, as far
-    /// as they are remembered: few take a small part of the table.
+    /// as they are remembered: few take little of the words.
     #[inline]
     pub(crate) fn begin(&mut self, count_max: u64) {
-        let count_max = usize::try_from(count_max).unwrap_or(usize::MAX);
-        self.room = count_max.min(Self::COUNT_MAX);
-        // Seldom do two want the same slot.
-        let slots = (4 * self.room).next_power_of_two().min(Self::SLOTS);
-        self.mask = slots - 1;
-        self.slots.iter_mut().take(slots).for_each(|slot| *slot = 0);
+        self.count = 0;
+        self.count_max =
+            usize::try_from(count_max).map_or(Self::COUNT_MAX, |max| max.min(Self::COUNT_MAX));
+        let words = self.count_max.next_power_of_two();
+        self.mask = words - 1;
+        self.words.iter_mut().take(words).for_each(|word| *word = 0);
     }
 
     /// Notes an element; false if it stood there before. Long elements and those beyond
@@ -51,7 +56,7 @@ impl Unique {
     /// Whether no more elements are remembered.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.room == 0
+        self.count >= self.count_max
     }
 
     /// As [`Unique::insert`].
@@ -65,28 +70,30 @@ impl Unique {
     }
 
     /// As [`Unique::insert`], of an element of this hash.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert_hash(&mut self, hash: u64) -> bool {
         if self.is_full() {
             return true;
         }
-        // An empty slot has hash 0.
-        let hash = hash.max(1);
         #[expect(clippy::cast_possible_truncation, reason = "the low bits of a hash")]
-        let mut at = hash as usize;
-        loop {
-            at &= self.mask;
-            let Some(slot) = self.slots.get_mut(at) else { return true };
-            if *slot == 0 {
-                *slot = hash;
-                self.room -= 1;
-                return true;
-            }
-            if *slot == hash {
-                return false;
-            }
-            at += 1;
+        let at = hash as usize & self.mask;
+        let bits = 1 << (hash >> 58) | 1 << (hash >> 52 & 63) | 1 << (hash >> 46 & 63);
+        let Some(word) = self.words.get_mut(at) else { return true };
+        let may_be_there = *word & bits == bits;
+        *word |= bits;
+        if may_be_there && self.is_there(hash) {
+            return false;
         }
+        if let Some(own) = self.hashes.get_mut(self.count) {
+            *own = hash;
+        }
+        self.count += 1;
+        true
+    }
+
+    #[cold]
+    fn is_there(&self, hash: u64) -> bool {
+        self.hashes.get(..self.count).is_some_and(|hashes| hashes.contains(&hash))
     }
 }
 
@@ -98,7 +105,7 @@ static MASK: [[u8; WINDOW_LEN]; 2] = [[u8::MAX; WINDOW_LEN], [0; WINDOW_LEN]];
 
 /// Folds a 128-bit product, which spreads every bit of both factors.
 #[inline]
-pub(crate) fn mix(a: u64, b: u64) -> u64 {
+fn mix(a: u64, b: u64) -> u64 {
     let product = u128::from(a ^ 0x2545_f491_4f6c_dd1d) * u128::from(b);
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are folded")]
     let folded = (product >> 64) as u64 ^ product as u64;
@@ -111,28 +118,21 @@ pub(crate) fn hash_of_int(value: i64) -> u64 {
     mix(value.cast_unsigned(), 0x9e37_79b9_7f4a_7c15)
 }
 
-/// The two words of a text of `len` bytes, at most [`WINDOW_LEN`], that begins `window`. What
-/// follows it does not matter, and there is no branch on its length.
+/// A hash of a text of `len` bytes, at most [`WINDOW_LEN`], that begins `window`. What follows
+/// it does not matter, and there is no branch on its length.
 #[inline(always)]
-pub(crate) fn words_in(window: &[u8; WINDOW_LEN], len: usize) -> (u64, u64) {
+pub(crate) fn hash_in(window: &[u8; WINDOW_LEN], len: usize) -> u64 {
     let mask = MASK.as_flattened().get(WINDOW_LEN.saturating_sub(len)..);
     let mask = mask.and_then(|mask| mask.first_chunk()).unwrap_or(&[0; WINDOW_LEN]);
     let text = u128::from_le_bytes(*window) & u128::from_le_bytes(*mask);
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken one by one")]
-    let words = (text as u64, (text >> 64) as u64);
-    words
-}
-
-/// A hash of a text as [`words_in`] takes it.
-#[inline]
-pub(crate) fn hash_in(window: &[u8; WINDOW_LEN], len: usize) -> u64 {
-    let (first, last) = words_in(window, len);
+    let (first, last) = (text as u64, (text >> 64) as u64);
     finish(first, last, len)
 }
 
 /// A hash of all of a text's bytes.
 #[inline]
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
+fn hash(bytes: &[u8]) -> u64 {
     let len = bytes.len();
     if len <= WINDOW_LEN {
         let mut window = [0; WINDOW_LEN];
