@@ -15,7 +15,7 @@ use crate::block::Blocks;
 use crate::entry::{Column, Part, Visit};
 use crate::error::{Error, ErrorKind};
 use crate::length::string_at_hand;
-use crate::value::{Lengths, Value, Workspace, insert_at_hand};
+use crate::value::{Value, Workspace, insert_at_hand};
 
 /// Latest expiry a field can have, 48 bits without the two last values
 /// (`ebuckets.h`, `EB_EXPIRE_TIME_MAX`).
@@ -24,20 +24,22 @@ pub(super) const FIELD_EXPIRE_MAX_MS: u64 = 0xffff_ffff_fffd;
 impl<B: Blocks, V: Visit> Value<'_, B, V> {
     pub(super) fn hash(&mut self) -> Result<(), Error> {
         let mut left = self.row_count()?;
-        loop {
-            left -= self.pairs_at_hand(left);
-            if left == 0 {
-                return Ok(());
+        while left > 0 {
+            match self.pairs_at_hand(left) {
+                0 => {
+                    self.field_and_value()?;
+                    left -= 1;
+                }
+                count => left -= count,
             }
-            self.field_and_value()?;
-            left -= 1;
         }
+        Ok(())
     }
 
     /// Reads pairs up to the first that is not at hand, is of an uncommon form or has a field
     /// that was there before; answers how many.
     fn pairs_at_hand(&mut self, count_max: u64) -> u64 {
-        let only_lengths = count_max >= Lengths::WORTH && !self.visitor.wants_texts();
+        let (only_lengths, count_max) = self.look_at_rows(count_max);
         let bytes = self.input.rest();
         let (mut rest, mut count) = (bytes, 0);
         let Workspace { unique, lengths: [fields, values], .. } = &mut *self.workspace;

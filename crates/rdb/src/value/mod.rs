@@ -144,20 +144,33 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     /// A set, member by member.
     fn members(&mut self) -> Result<(), Error> {
         let mut left = self.row_count()?;
-        loop {
-            left -= self.members_at_hand(left);
-            if left == 0 {
-                return Ok(());
+        while left > 0 {
+            match self.members_at_hand(left) {
+                0 => {
+                    self.member()?;
+                    left -= 1;
+                }
+                count => left -= count,
             }
-            self.member()?;
-            left -= 1;
         }
+        Ok(())
+    }
+
+    /// Whether of the next rows, of which `count_max` are left, only the lengths matter; how many
+    /// to read before it is asked again.
+    fn look_at_rows(&self, count_max: u64) -> (bool, u64) {
+        /// A row of these may be the one that decides.
+        const WITH_TEXTS: u64 = 32;
+        if count_max < Lengths::WORTH {
+            return (false, count_max);
+        }
+        if self.visitor.wants_texts() { (false, WITH_TEXTS) } else { (true, count_max) }
     }
 
     /// Reads members up to the first that is not at hand, is of an uncommon form or was there
     /// before; answers how many.
     fn members_at_hand(&mut self, count_max: u64) -> u64 {
-        let only_lengths = count_max >= Lengths::WORTH && !self.visitor.wants_texts();
+        let (only_lengths, count_max) = self.look_at_rows(count_max);
         let bytes = self.input.rest();
         let (mut rest, mut count) = (bytes, 0);
         let Workspace { unique, lengths: [lengths, _], .. } = &mut *self.workspace;
@@ -213,7 +226,9 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 }
 
 /// Notes the string that `bytes` begins with; false if it stood there before.
-#[inline]
+///
+/// Always inlined: it is most of what its callers do for a string.
+#[inline(always)]
 fn insert_at_hand(unique: &mut Unique, bytes: &[u8], string: &Str<'_>) -> bool {
     if unique.is_full() {
         return true;

@@ -9,7 +9,7 @@ use crate::block::Blocks;
 use crate::entry::{Column, Part, Visit};
 use crate::error::Error;
 use crate::length::string_at_hand;
-use crate::value::{Lengths, Value, Workspace, insert_at_hand};
+use crate::value::{Value, Workspace, insert_at_hand};
 
 impl<B: Blocks, V: Visit> Value<'_, B, V> {
     pub(super) fn zset_text(&mut self) -> Result<(), Error> {
@@ -38,20 +38,22 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 
     pub(super) fn zset_binary(&mut self) -> Result<(), Error> {
         let mut left = self.row_count()?;
-        loop {
-            left -= self.scored_at_hand(left);
-            if left == 0 {
-                return Ok(());
+        while left > 0 {
+            match self.scored_at_hand(left) {
+                0 => {
+                    self.scored(|value| Ok(f64::from_le_bytes(value.input.array()?)))?;
+                    left -= 1;
+                }
+                count => left -= count,
             }
-            self.scored(|value| Ok(f64::from_le_bytes(value.input.array()?)))?;
-            left -= 1;
         }
+        Ok(())
     }
 
     /// Reads members and scores up to the first that are not at hand or not usual; answers
     /// how many.
     fn scored_at_hand(&mut self, count_max: u64) -> u64 {
-        let only_lengths = count_max >= Lengths::WORTH && !self.visitor.wants_texts();
+        let (only_lengths, count_max) = self.look_at_rows(count_max);
         let bytes = self.input.rest();
         let (mut rest, mut count) = (bytes, 0);
         let Workspace { unique, lengths: [lengths, _], .. } = &mut *self.workspace;
