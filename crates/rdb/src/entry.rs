@@ -198,8 +198,27 @@ impl<'a> Str<'a> {
 }
 
 /// Length of the decimal form of `value`.
+#[inline]
 pub fn decimal_len(value: i64) -> u64 {
-    let digits = value.unsigned_abs().checked_ilog10().map_or(1, |log| u64::from(log) + 1);
+    /// The least numbers of one digit, of two and so on.
+    static LEAST: [u64; 20] = {
+        let mut least = [0; 20];
+        let (mut digits, mut power) = (1, 10);
+        while digits < least.len() {
+            least[digits] = power;
+            digits += 1;
+            if digits < least.len() {
+                power *= 10;
+            }
+        }
+        least
+    };
+    let magnitude = value.unsigned_abs();
+    let bits = 64 - (magnitude | 1).leading_zeros();
+    // The logarithm of two is 0.30103, and 1233/4096 never off by a digit up to 64 bits.
+    let least_digits = u64::from(bits * 1233 >> 12);
+    let is_more = usize::try_from(least_digits).ok().and_then(|digits| LEAST.get(digits));
+    let digits = least_digits + u64::from(is_more.is_some_and(|least| magnitude >= *least));
     digits + u64::from(value < 0)
 }
 
@@ -448,6 +467,18 @@ mod tests {
         }
         for text in ["", "-", "-0", "+1", "01", "007", "1 ", " 1", "1e5", "9223372036854775808"] {
             assert_eq!(parse_int(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_as_long_as_they_are_printed() {
+        let powers_of_ten = (0..19).map(|power| 10i64.pow(power));
+        for around in powers_of_ten.chain((0..63).map(|power| 1 << power)) {
+            for value in around - 1..=around.saturating_add(1) {
+                for value in [value, -value] {
+                    assert_eq!(decimal_len(value), value.to_string().len() as u64, "{value}");
+                }
+            }
         }
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn string_at_hand(bytes: &[u8]) -> Option<(Str<'_>, &[u8])> {
 }
 
 impl<B: Blocks> Input<B> {
-    #[inline]
+    #[inline(always)]
     fn length(&mut self) -> Result<Length, Error> {
         // Nearly all lengths are of one or two bytes and at hand.
         match *self.rest() {

@@ -124,7 +124,12 @@ impl<B: Blocks> Reader<B> {
     /// [`Entry::End`] or an error.
     pub fn next_entry(&mut self) -> Result<Entry<'_>, Error> {
         match self.pending {
-            Pending::Entry => {}
+            Pending::Entry => {
+                if let Some(key) = self.key_at_hand() {
+                    self.pending = Pending::Value(key.rdb_type);
+                    return Ok(Entry::Key(key));
+                }
+            }
             Pending::Value(_) | Pending::Template { .. } => {
                 self.value(&mut Skip)?;
             }

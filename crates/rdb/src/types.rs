@@ -128,14 +128,40 @@ const TYPES: &[(u8, Option<Flavor>, RdbType, &str)] = &[
     (22, Some(Flavor::Valkey), RdbType::ValkeyHash2, "hash-2"),
 ];
 
+/// Bytes among which the types are.
+const BYTES: usize = 64;
+
+/// The types of a flavour by their bytes.
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiled, where nothing else will do")]
+const fn by_byte(flavor: Flavor) -> [Option<RdbType>; BYTES] {
+    let mut types = [None; BYTES];
+    let mut at = 0;
+    while at < TYPES.len() {
+        let (byte, only, rdb_type, _) = TYPES[at];
+        let is_of_flavor = match only {
+            None => true,
+            Some(only) => only as u8 == flavor as u8,
+        };
+        if is_of_flavor {
+            types[byte as usize] = Some(rdb_type);
+        }
+        at += 1;
+    }
+    types
+}
+
 impl RdbType {
     /// Names a type byte of a file of `flavor`, or `None` if it is not known.
     pub fn from_byte(byte: u8, flavor: Flavor) -> Option<Self> {
-        // Most keys are of the first few types, so a walk beats a table with holes.
-        TYPES
-            .iter()
-            .find(|(b, only, ..)| *b == byte && only.is_none_or(|f| f == flavor))
-            .map(|(_, _, rdb_type, _)| *rdb_type)
+        /// The types of each flavour by their bytes.
+        static BY_BYTE: [[Option<RdbType>; BYTES]; 2] =
+            [by_byte(Flavor::Redis), by_byte(Flavor::Valkey)];
+        let [of_redis, of_valkey] = &BY_BYTE;
+        let types = match flavor {
+            Flavor::Redis => of_redis,
+            Flavor::Valkey => of_valkey,
+        };
+        types.get(usize::from(byte)).copied().flatten()
     }
 
     /// What the server's `TYPE` answers for such a key; a module names itself.

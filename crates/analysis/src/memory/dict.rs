@@ -18,9 +18,19 @@ pub(crate) fn table_size(len: u64) -> u64 {
 /// Expected number of occupied buckets when `used` entries fall into `size` buckets.
 #[inline]
 pub(crate) fn occupied(used: u64, size: u64) -> f64 {
-    // Tables grow when they are full: this is asked far more often than anything else.
+    /// Most entries of a table that is not computed anew.
+    const SMALL_MAX: u64 = 1024;
+    // Tables grow when they are full, and this is asked far more often than anything else.
     static WHEN_FULL: LazyLock<[f64; 64]> =
         LazyLock::new(|| std::array::from_fn(|log| expected_occupied(1 << log, 1 << log)));
+    // So do tables that were made for what they hold.
+    static SMALL: LazyLock<Vec<f64>> = LazyLock::new(|| {
+        (0..=SMALL_MAX).map(|used| expected_occupied(used, table_size(used))).collect()
+    });
+    if used <= SMALL_MAX && size == table_size(used) {
+        let small = usize::try_from(used).ok().and_then(|used| SMALL.get(used));
+        return small.copied().unwrap_or_default();
+    }
     if used == size && size.is_power_of_two() {
         let log = usize::try_from(size.trailing_zeros()).ok();
         return log.and_then(|log| WHEN_FULL.get(log)).copied().unwrap_or_default();

@@ -37,8 +37,17 @@ impl Folded {
     /// Folds a name; none if it is too long.
     #[inline]
     pub(super) fn new(name: &[u8], rule: &Rule) -> Option<Self> {
+        /// Bytes copied at once: a copy of unknown length is a call.
+        const STEP_LEN: usize = 16;
         let mut padded = [0; PADDED_LEN];
-        padded.get_mut(..name.len())?.copy_from_slice(name);
+        let room = padded.get_mut(..name.len())?;
+        match (name.as_chunks::<STEP_LEN>(), name.last_chunk(), room.as_chunks_mut()) {
+            ((steps, _), Some(last), (room_for_steps, _)) => {
+                room_for_steps.iter_mut().zip(steps).for_each(|(room, step)| *room = *step);
+                *room.last_chunk_mut::<STEP_LEN>()? = *last;
+            }
+            (_, None, _) => room.copy_from_slice(name),
+        }
         Self::of_padded(&padded, name.len(), rule)
     }
 
