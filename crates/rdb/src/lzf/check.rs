@@ -139,7 +139,10 @@ impl<'b> Lane<'b> {
 
 /// Checks all `payloads`; calls `doubtful` with the number of each that has to be looked at by
 /// [`check`], which those without damage seldom are. It can be called twice for one.
+///
+/// Never inlined: it needs all registers for itself.
 #[expect(clippy::indexing_slicing, reason = "one of the lanes, which stay in registers so")]
+#[inline(never)]
 pub(crate) fn check_all<'b>(
     payloads: impl Iterator<Item = Payload<'b>>,
     mut doubtful: impl FnMut(usize),

@@ -10,7 +10,6 @@
 
 use crate::packed::{Backward, Common, Passed};
 use crate::value::packed_items::check_score;
-use crate::value::unique::hash_in;
 use crate::value::{Columns, Unique};
 
 /// Whether the blob has `count` entries, which are right as what `columns` says; if not, or if
@@ -53,7 +52,7 @@ fn is_score(entry: Option<Passed<impl Common>>) -> bool {
 fn is_new(entry: Option<Passed<impl Common>>, unique: &mut Unique) -> bool {
     let Some(Passed::Common(entry)) = entry else { return false };
     match entry.short_text() {
-        Some((window, len)) => unique.insert_hash(hash_in(window, len)),
+        Some((window, len)) => unique.insert_in(window, len),
         None => unique.insert_item(entry.item()),
     }
 }

@@ -27,7 +27,6 @@ use crate::input::Input;
 use crate::length::string_at_hand;
 use crate::types::{ModuleId, RdbType};
 use packed_items::Items;
-use unique::hash_in;
 
 /// Buffers and tables that live as long as the file and are used by every value.
 #[derive(Debug, Default)]
@@ -233,14 +232,11 @@ fn insert_at_hand(unique: &mut Unique, bytes: &[u8], string: &Str<'_>) -> bool {
     if unique.is_full() {
         return true;
     }
-    let short = match bytes {
-        [len, text @ ..] if usize::from(*len) <= WINDOW_LEN => {
-            text.first_chunk().map(|window| hash_in(window, usize::from(*len)))
-        }
-        _ => None,
-    };
-    match short {
-        Some(hash) => unique.insert_hash(hash),
-        None => unique.insert(string),
+    match bytes {
+        [len, text @ ..] if usize::from(*len) <= WINDOW_LEN => match text.first_chunk() {
+            Some(window) => unique.insert_in(window, usize::from(*len)),
+            None => unique.insert(string),
+        },
+        _ => unique.insert(string),
     }
 }

@@ -8,8 +8,8 @@ use crate::length::Walk;
 use crate::packed::{Common, Entries, Item, intset, listpack, ziplist, zipmap};
 use crate::source::{Fault, Source};
 use crate::unchecked::Blob;
+use crate::value::Unique;
 use crate::value::hash::FIELD_EXPIRE_MAX_MS;
-use crate::value::unique::{Unique, hash_in};
 
 const MEMBER_AGAIN: &str = "this member stands in the blob before";
 const FIELD_AGAIN: &str = "this field stands in the blob before";
@@ -282,7 +282,7 @@ impl Entries for Distinct<'_> {
     #[inline]
     fn common(&mut self, entry: &impl Common) -> Result<(), &'static str> {
         match entry.short_text() {
-            Some((window, len)) if self.unique.insert_hash(hash_in(window, len)) => Ok(()),
+            Some((window, len)) if self.unique.insert_in(window, len) => Ok(()),
             Some(_) => Err(self.again),
             None => self.item(entry.item()),
         }

@@ -1,13 +1,15 @@
 //! Elements that stand twice in one value: a server refuses such a value.
 
+use std::hash::{BuildHasher, RandomState};
+
 use crate::entry::{Str, Text};
 use crate::packed::Item;
 
 /// Remembers the hashes of a value's first elements, in little enough memory for the cache.
 ///
-/// Nearly every element is told to be new by a few bits of its hash: three bits of one word are
-/// set for each, and those of one that stands twice are set already. Where they are, which is
-/// seldom without reason, the hashes are looked through.
+/// Nearly every element is told to be new by two bits of its hash: two bits of one word are set
+/// for each, and those of one that stands twice are set already. Where they are, which is seldom
+/// without that reason, the hashes are looked through.
 #[derive(Debug)]
 pub(crate) struct Unique {
     words: Vec<u64>,
@@ -17,12 +19,17 @@ pub(crate) struct Unique {
     /// Elements remembered, and how many may be.
     count: usize,
     count_max: usize,
+    /// What hashes are made with: others each time, so that no file can hold elements that are
+    /// made to be taken for one.
+    keys: [u64; 2],
 }
 
 impl Default for Unique {
     fn default() -> Self {
         let [words, hashes] = [0; 2].map(|zero| vec![zero; Self::COUNT_MAX]);
-        Self { words, mask: 0, hashes, count: 0, count_max: 0 }
+        let random = RandomState::new();
+        let keys = [0, 1].map(|number: u8| random.hash_one(number));
+        Self { words, mask: 0, hashes, count: 0, count_max: 0, keys }
     }
 }
 
@@ -63,21 +70,27 @@ impl Unique {
     #[inline]
     pub(crate) fn insert_item(&mut self, element: Item<'_>) -> bool {
         match element {
-            Item::Int(value) => self.insert_hash(hash_of_int(value)),
-            Item::Short(bytes) => self.insert_hash(hash(bytes)),
+            Item::Int(value) => self.insert_hash(self.hash_of_words(value.cast_unsigned(), 0, 0)),
+            Item::Short(bytes) => self.insert_hash(self.hash(bytes)),
             Item::Long(_) => true,
         }
     }
 
-    /// As [`Unique::insert`], of an element of this hash.
+    /// As [`Unique::insert`], of a text of `len` bytes, at most [`WINDOW_LEN`], that begins
+    /// `window`. What follows it does not matter, and there is no branch on its length.
     #[inline(always)]
-    pub(crate) fn insert_hash(&mut self, hash: u64) -> bool {
+    pub(crate) fn insert_in(&mut self, window: &[u8; WINDOW_LEN], len: usize) -> bool {
+        self.insert_hash(self.hash_in(window, len))
+    }
+
+    #[inline(always)]
+    fn insert_hash(&mut self, hash: u64) -> bool {
         if self.is_full() {
             return true;
         }
         #[expect(clippy::cast_possible_truncation, reason = "the low bits of a hash")]
         let at = hash as usize & self.mask;
-        let bits = 1 << (hash >> 58) | 1 << (hash >> 52 & 63) | 1 << (hash >> 46 & 63);
+        let bits = 1 << (hash >> 58) | 1 << (hash >> 52 & 63);
         let Some(word) = self.words.get_mut(at) else { return true };
         let may_be_there = *word & bits == bits;
         *word |= bits;
@@ -86,8 +99,8 @@ impl Unique {
         }
         if let Some(own) = self.hashes.get_mut(self.count) {
             *own = hash;
+            self.count = self.count.wrapping_add(1);
         }
-        self.count += 1;
         true
     }
 
@@ -95,61 +108,55 @@ impl Unique {
     fn is_there(&self, hash: u64) -> bool {
         self.hashes.get(..self.count).is_some_and(|hashes| hashes.contains(&hash))
     }
+
+    #[inline(always)]
+    fn hash_in(&self, window: &[u8; WINDOW_LEN], len: usize) -> u64 {
+        let mask = MASK.as_flattened().get(WINDOW_LEN.saturating_sub(len)..);
+        let mask = mask.and_then(|mask| mask.first_chunk()).unwrap_or(&[0; WINDOW_LEN]);
+        let text = u128::from_le_bytes(*window) & u128::from_le_bytes(*mask);
+        let [first, last] = words_of(text);
+        self.hash_of_words(first, last, len)
+    }
+
+    /// A hash of all of a text's bytes.
+    fn hash(&self, bytes: &[u8]) -> u64 {
+        let end = bytes.last_chunk().filter(|_| bytes.len() > WINDOW_LEN);
+        let Some(end) = end else {
+            let mut window = [0; WINDOW_LEN];
+            window.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            return self.hash_in(&window, bytes.len());
+        };
+        let (windows, _) = bytes.as_chunks::<WINDOW_LEN>();
+        let state = windows.iter().fold(0, |state, window| {
+            let [first, last] = words_of(u128::from_le_bytes(*window));
+            self.hash_of_words(first ^ state, last, 0)
+        });
+        let [first, last] = words_of(u128::from_le_bytes(*end));
+        self.hash_of_words(first ^ state, last, bytes.len())
+    }
+
+    /// Folds a product, which spreads every bit of both factors.
+    #[inline(always)]
+    fn hash_of_words(&self, first: u64, last: u64, len: usize) -> u64 {
+        let [first_key, last_key] = self.keys;
+        let length = (len as u64).wrapping_mul(0x8ebc_6af0_9c88_c6e3);
+        let factor = u128::from(last ^ last_key ^ length);
+        let [high, low] = words_of(u128::from(first ^ first_key).wrapping_mul(factor));
+        high ^ low
+    }
 }
 
-/// Longest text whose hash [`hash_in`] takes from the bytes it begins.
+/// Longest text that [`Unique::insert_in`] takes from the bytes it begins.
 pub(crate) const WINDOW_LEN: usize = 16;
 
 /// What is left of the bytes of a text in a window, and then of those behind it.
 static MASK: [[u8; WINDOW_LEN]; 2] = [[u8::MAX; WINDOW_LEN], [0; WINDOW_LEN]];
 
-/// Folds a 128-bit product, which spreads every bit of both factors.
-#[inline]
-fn mix(a: u64, b: u64) -> u64 {
-    let product = u128::from(a ^ 0x2545_f491_4f6c_dd1d) * u128::from(b);
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves are folded")]
-    let folded = (product >> 64) as u64 ^ product as u64;
-    folded
-}
-
-/// A hash of an element that is written as an integer.
-#[inline]
-pub(crate) fn hash_of_int(value: i64) -> u64 {
-    mix(value.cast_unsigned(), 0x9e37_79b9_7f4a_7c15)
-}
-
-/// A hash of a text of `len` bytes, at most [`WINDOW_LEN`], that begins `window`. What follows
-/// it does not matter, and there is no branch on its length.
+/// The two halves, the lower one first.
 #[inline(always)]
-pub(crate) fn hash_in(window: &[u8; WINDOW_LEN], len: usize) -> u64 {
-    let mask = MASK.as_flattened().get(WINDOW_LEN.saturating_sub(len)..);
-    let mask = mask.and_then(|mask| mask.first_chunk()).unwrap_or(&[0; WINDOW_LEN]);
-    let text = u128::from_le_bytes(*window) & u128::from_le_bytes(*mask);
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken one by one")]
-    let (first, last) = (text as u64, (text >> 64) as u64);
-    finish(first, last, len)
-}
-
-/// A hash of all of a text's bytes.
-#[inline]
-fn hash(bytes: &[u8]) -> u64 {
-    let len = bytes.len();
-    if len <= WINDOW_LEN {
-        let mut window = [0; WINDOW_LEN];
-        window.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        return hash_in(&window, len);
-    }
-    let (chunks, _) = bytes.as_chunks::<8>();
-    let state = chunks
-        .iter()
-        .fold(0, |state, chunk| mix(state ^ u64::from_le_bytes(*chunk), 0xa076_1d64_78bd_642f));
-    finish(state, bytes.last_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk)), len)
-}
-
-#[inline]
-fn finish(first: u64, last: u64, len: usize) -> u64 {
-    let length = (len as u64).wrapping_mul(0x8ebc_6af0_9c88_c6e3);
-    mix(mix(first, 0xa076_1d64_78bd_642f) ^ last ^ length, 0xe703_7ed1_a0b4_28db)
+#[expect(clippy::cast_possible_truncation, reason = "the two halves are taken one by one")]
+fn words_of(both: u128) -> [u64; 2] {
+    [both as u64, (both >> 64) as u64]
 }
 
 #[cfg(test)]
@@ -190,10 +197,10 @@ mod tests {
 
     #[test]
     fn what_follows_a_text_does_not_matter() {
-        let mut rng = Rng::new(1);
+        let (mut rng, unique) = (Rng::new(1), Unique::default());
         for len in 0..=WINDOW_LEN {
             let bytes: [u8; WINDOW_LEN] = rng.bytes(WINDOW_LEN).try_into().unwrap();
-            assert_eq!(hash_in(&bytes, len), hash(&bytes[..len]), "{len}");
+            assert_eq!(unique.hash_in(&bytes, len), unique.hash(&bytes[..len]), "{len}");
         }
     }
 
