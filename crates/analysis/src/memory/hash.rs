@@ -102,15 +102,18 @@ impl HashSizer {
     /// Takes a field and its value.
     #[inline]
     pub(crate) fn pair(&mut self, model: &Model, field: &Str<'_>, value: &Str<'_>) {
-        if !self.is_rebuilt() && !self.may_expire {
-            // A table: nothing of them matters but their lengths.
-            self.count += 1;
-            let (field_len, value_len) = (field.len.min(LEN_MAX), value.len.min(LEN_MAX));
-            self.pairs += model.hash_pair(field_len, value_len, false);
-        } else {
+        if self.may_expire {
             self.field(model, field);
-            self.value(model, value);
+            return self.value(model, value);
         }
+        let (field_len, value_len) = (field.len.min(LEN_MAX), value.len.min(LEN_MAX));
+        if self.is_rebuilt() {
+            self.note_long(model, field_len.max(value_len));
+            self.blob.push(field);
+            self.blob.push(value);
+        }
+        self.count += 1;
+        self.pairs += model.hash_pair(field_len, value_len, false);
     }
 
     /// Whether more matters of the pairs to come than the lengths of the fields and those of

@@ -8,10 +8,13 @@
 //! ziplist   [total 4][tail 4][count 2] { [prevlen 1|5][encoding+data] } [255]
 //! ```
 
-use offkey_rdb::{Packed, Str, decimal_len};
+use offkey_rdb::{Packed, Str, Text, decimal_len};
 
 /// Longest text that may be stored as an integer.
 const INT_TEXT_MAX: u64 = 20;
+
+/// Length from which on a text takes more than a byte of encoding and one of backlen.
+const SHORT_LEN_END: u64 = 0x40;
 
 /// Length of a blob while it is built.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +37,20 @@ impl Repacked {
     }
 
     /// Appends an entry.
+    #[inline]
     pub(crate) fn push(&mut self, item: &Str<'_>) {
+        let may_be_int = match item.text {
+            Text::Int(_) | Text::Short([b'0'..=b'9' | b'-', ..]) => true,
+            Text::Short(_) | Text::Long => false,
+        };
+        if may_be_int || item.len >= SHORT_LEN_END || self.form != Packed::Listpack {
+            return self.push_any(item);
+        }
+        // By far the most frequent.
+        self.len = self.len.saturating_add(item.len + 2);
+    }
+
+    fn push_any(&mut self, item: &Str<'_>) {
         let int = if item.len <= INT_TEXT_MAX { item.to_int() } else { None };
         self.push_value(int, item.len.min(super::LEN_MAX));
     }

@@ -11,7 +11,7 @@
 //! ```
 
 use crate::error::PackedError;
-use crate::packed::{Item, listpack};
+use crate::packed::{Common, Entries, Item, listpack};
 use crate::source::{Fault, Source};
 
 const DELETED: i64 = 1;
@@ -62,7 +62,7 @@ pub(super) fn walk_node<S: Source>(source: &mut S) -> Result<u64, Fault> {
         flags: 0,
         item_count: 0,
     };
-    listpack::walk(source, |item: Item<'_>| node.take(item))?;
+    listpack::walk(source, &mut node)?;
     if !matches!(node.next, Next::Flags) {
         return Err(PackedError::new(0, "stream node ends inside an entry").into());
     }
@@ -80,15 +80,34 @@ pub(super) fn walk_node<S: Source>(source: &mut S) -> Result<u64, Fault> {
     Ok(node.alive.unsigned_abs())
 }
 
-impl Node {
+impl Entries for &mut Node {
     #[inline]
+    fn item(&mut self, item: Item<'_>) -> Result<(), &'static str> {
+        self.take(item)
+    }
+
+    #[inline]
+    fn common(&mut self, entry: &impl Common) -> Result<(), &'static str> {
+        if let Next::Item { left } = self.next {
+            self.pass_item(left);
+            return Ok(());
+        }
+        self.take(entry.item())
+    }
+}
+
+impl Node {
+    /// Passes a field or value, one of `left`.
+    #[inline]
+    fn pass_item(&mut self, left: i64) {
+        self.item_count += 1;
+        self.next = self.items(left - 1);
+    }
+
     fn take(&mut self, item: Item<'_>) -> Result<(), &'static str> {
         self.item_count += 1;
         self.next = match self.next {
-            Next::Item { left } => match left - 1 {
-                0 => Next::ItemCount,
-                left => Next::Item { left },
-            },
+            Next::Item { left } => self.items(left - 1),
             Next::Flags => {
                 self.flags = int(item)?;
                 self.item_count = 1;

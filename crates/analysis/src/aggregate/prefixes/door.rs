@@ -117,7 +117,7 @@ impl Door {
             // Longer ones are those of longer names, which never come to this door.
             if door_key == 0 && tree.short_text_of(at, LEN_MAX, &mut text) {
                 let folded = Folded::new(&text, rule);
-                door_key = folded.map_or(0, |f| Filter::key(f.hashes().whole(type_at)));
+                door_key = folded.map_or(0, |f| Filter::key(f.hash(type_at)));
                 if let Some(node) = tree.nodes.get_mut(at) {
                     node.door_key = door_key;
                 }
@@ -186,8 +186,7 @@ mod tests {
         let long = "x".repeat(LEN_MAX + 1);
         let texts: Vec<String> =
             (0..1000).map(|n: u32| format!("{n:b}").replace('1', "i")).collect();
-        let hash_of =
-            |text: &str| Folded::new(text.as_bytes(), &rule).unwrap().hashes().whole(type_at);
+        let hash_of = |text: &str| Folded::new(text.as_bytes(), &rule).unwrap().hash(type_at);
         let (early, late) = texts.split_at(500);
         for text in early.iter().chain([&long]) {
             tree.place(ROOT, type_at, text.as_bytes()).unwrap();

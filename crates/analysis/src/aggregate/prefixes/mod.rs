@@ -41,7 +41,7 @@ pub(crate) use self::walk::WholePrefix;
 pub(crate) use self::wanted::Wanted;
 
 use self::door::Door;
-use self::recent::{Folded, Hashes, Recent};
+use self::recent::{Folded, Recent};
 use self::tree::{Node, ROOT, Tree};
 
 /// What is known of a table while a second pass counts.
@@ -218,33 +218,22 @@ impl Prefixes {
             self.observe_long(name, type_at, one);
             return None;
         };
-        let hashes = folded.hashes();
-        let (place, is_again) = self.recent.place(hashes.whole(type_at));
-        if !is_again {
-            self.observe_short(folded, &hashes, None, type_at, one);
-            return None;
-        }
-        if self.recent.is_at(place, folded, type_at) {
+        let (place, is_again) = self.recent.place(folded.hash(type_at));
+        if is_again && self.recent.is_at(place, folded, type_at) {
             self.add_at(place, one);
-        } else {
-            self.observe_short(folded, &hashes, Some(place), type_at, one);
+            return Some(place);
         }
-        self.recent.is_at(place, folded, type_at).then_some(place)
+        self.observe_short(folded, is_again.then_some(place), type_at, one);
+        (is_again && self.recent.is_at(place, folded, type_at)).then_some(place)
     }
 
     /// Observes a key of a short name unlike those remembered; one that is to be remembered
     /// has a place.
-    fn observe_short(
-        &mut self,
-        short: &Folded,
-        hashes: &Hashes,
-        place: Option<usize>,
-        type_at: u16,
-        one: Counts,
-    ) {
+    fn observe_short(&mut self, short: &Folded, place: Option<usize>, type_at: u16, one: Counts) {
         let Self { rule, tree, recent, door, .. } = self;
         let mut descent = Descent { tree, parent: ROOT, level: 0, type_at, one };
         let mut path = place.and_then(|at| recent.renew(at, short, type_at));
+        let hashes = short.hashes();
         let mut is_out = false;
         short.cut(rule, |text, segment_at| {
             let hash = || hashes.first(text.len(), type_at);
@@ -280,7 +269,7 @@ impl Prefixes {
         let mut descent = Descent { tree, parent: ROOT, level: 0, type_at, one };
         rule.cut(name, folded, |text, segment_at| {
             let segment = text.get(segment_at..).unwrap_or_default();
-            let hash = || Folded::new(text, rule).map(|text| text.hashes().whole(type_at));
+            let hash = || Folded::new(text, rule).map(|text| text.hash(type_at));
             let found = descent.count_last(segment);
             found.or_else(|| descent.count(segment, door, hash)).is_some()
         });

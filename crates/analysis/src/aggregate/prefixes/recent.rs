@@ -82,6 +82,16 @@ impl Folded {
         std::array::from_fn(|at| words.get(at).map_or(0, |word| u64::from_le_bytes(*word)))
     }
 
+    /// The hash of the name, of this type: names of several types are often alike.
+    #[inline]
+    pub(super) fn hash(&self, type_at: u16) -> u64 {
+        let products = self.words().into_iter().zip(FACTORS);
+        let sum =
+            products.fold(0u64, |sum, (word, factor)| sum.wrapping_add(product(word, factor)));
+        Hashes::finish(sum, usize::from(self.len), type_at)
+    }
+
+    /// The hash of the name and those of all that it begins with.
     #[inline]
     pub(super) fn hashes(&self) -> Hashes {
         let words = self.words();
@@ -91,7 +101,7 @@ impl Folded {
             sum = sum.wrapping_add(product(word, factor));
             *after = sum;
         }
-        Hashes { words, sums, len: self.len }
+        Hashes { words, sums }
     }
 
     /// Like [`Rule::cut`] of the name.
@@ -132,17 +142,9 @@ pub(super) struct Hashes {
     words: [u64; LEN_MAX / 8],
     /// What the words before each add up to.
     sums: [u64; LEN_MAX / 8 + 1],
-    len: u8,
 }
 
 impl Hashes {
-    /// Of the name, of this type: names of several types are often alike.
-    #[inline]
-    pub(super) fn whole(&self, type_at: u16) -> u64 {
-        let [.., sum] = self.sums;
-        Self::finish(sum, usize::from(self.len), type_at)
-    }
-
     /// Of the name that is the first `len` bytes of this one.
     #[inline]
     pub(super) fn first(&self, len: usize, type_at: u16) -> u64 {
@@ -258,9 +260,9 @@ mod tests {
             let name: Vec<u8> = (0..LEN_MAX).map(|_| *rng.pick(b"ab:\0\xff")).collect();
             let hashes = Folded::new(&name, &rule).unwrap().hashes();
             for len in 0..=LEN_MAX {
-                let first = Folded::new(&name[..len], &rule).unwrap().hashes();
-                assert_eq!(hashes.first(len, 3), first.whole(3), "{len}");
-                assert_ne!(hashes.first(len, 3), first.whole(2), "{len}");
+                let first = Folded::new(&name[..len], &rule).unwrap();
+                assert_eq!(hashes.first(len, 3), first.hash(3), "{len}");
+                assert_ne!(hashes.first(len, 3), first.hash(2), "{len}");
             }
         }
     }

@@ -45,7 +45,7 @@ impl Wanted {
         each_text(&mut |text| {
             let hashes = text.hashes();
             beginnings.add(hashes.first(least_len, 0));
-            texts.add(hashes.whole(0));
+            texts.add(text.hash(0));
         });
         Self { rule: rule.clone(), least_len, beginnings, texts }
     }
