@@ -191,7 +191,7 @@ fn common_entries(
 }
 
 /// A listpack in memory, walked from its end.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct FromEnd<'b> {
     /// The listpack, and what follows it in memory.
     padded: &'b [u8],
@@ -222,7 +222,7 @@ impl<'b> FromEnd<'b> {
 
     /// Passes an entry that is not common: a text whose length takes more than a byte.
     #[inline(never)]
-    fn back_long(&mut self) -> Option<Passed<Entry<'b>>> {
+    fn back_long(self) -> Option<Self> {
         let before = self.padded.get(..self.end)?;
         let (backlen_len, entry_len) = match *before {
             [.., len @ 0..=0x7f] => (1, usize::from(len)),
@@ -235,8 +235,7 @@ impl<'b> FromEnd<'b> {
         if said != entry_len || self::backlen_len(said as u64) != backlen_len {
             return None;
         }
-        self.end = at;
-        Some(Passed::Long)
+        Some(Self { end: at, ..self })
     }
 }
 
@@ -244,21 +243,20 @@ impl<'b> Backward for FromEnd<'b> {
     type Entry = Entry<'b>;
 
     #[inline(always)]
-    fn back(&mut self) -> Option<Passed<Entry<'b>>> {
+    fn back(self) -> Option<(Passed<Entry<'b>>, Self)> {
         let end = self.end.checked_sub(1)?;
         let entry_len = usize::from(*self.padded.get(end)?);
         if let Some((at, start, bytes)) = self.entry(end, entry_len) {
             let [first, ..] = *start;
             let said = COMMON_LENS.get(usize::from(first)).map_or(0, |len| usize::from(*len));
             if said == entry_len && said > 0 {
-                self.end = at;
-                return Some(Passed::Common(Entry { start, bytes }));
+                return Some((Passed::Common(Entry { start, bytes }), Self { end: at, ..self }));
             }
         }
-        self.back_long()
+        Some((Passed::Long, self.back_long()?))
     }
 
-    fn is_at_beginning(&self) -> bool {
+    fn is_at_beginning(self) -> bool {
         self.end as u64 == HEADER_LEN
     }
 }

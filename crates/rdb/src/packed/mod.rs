@@ -107,17 +107,18 @@ pub(crate) trait Common {
     }
 }
 
-/// A blob in memory, walked from its end.
-pub(crate) trait Backward {
+/// A blob in memory, walked from its end. Passed on by value: behind a reference, each step
+/// would wait until the one before was written.
+pub(crate) trait Backward: Copy {
     /// An entry of a common form.
     type Entry: Common;
 
     /// Passes the entry before those that were passed, if it is right and of a form that can be
     /// passed so.
-    fn back(&mut self) -> Option<Passed<Self::Entry>>;
+    fn back(self) -> Option<(Passed<Self::Entry>, Self)>;
 
     /// Whether the first entry was passed.
-    fn is_at_beginning(&self) -> bool;
+    fn is_at_beginning(self) -> bool;
 }
 
 /// An entry that was passed on the way from a blob's end.

@@ -180,7 +180,7 @@ fn common_entries(
 }
 
 /// A ziplist in memory, walked from its end.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct FromEnd<'b> {
     /// The ziplist, and what follows it in memory.
     padded: &'b [u8],
@@ -202,7 +202,7 @@ impl<'b> FromEnd<'b> {
 
     /// Passes an entry that is not common.
     #[inline(never)]
-    fn back_long(&mut self) -> Option<Passed<Entry<'b>>> {
+    fn back_long(self) -> Option<Self> {
         let bytes = self.padded.get(self.at..self.end)?;
         let (before_len, before) = length_before(bytes)?;
         let entry_len = match head(bytes.get(before_len..)?)? {
@@ -212,9 +212,8 @@ impl<'b> FromEnd<'b> {
         if before_len as u64 + entry_len != bytes.len() as u64 {
             return None;
         }
-        self.end = self.at;
-        self.at = self.at.checked_sub(usize::try_from(before).ok()?)?;
-        Some(Passed::Long)
+        let at = self.at.checked_sub(usize::try_from(before).ok()?)?;
+        Some(Self { end: self.at, at, ..self })
     }
 }
 
@@ -222,7 +221,7 @@ impl<'b> Backward for FromEnd<'b> {
     type Entry = Entry<'b>;
 
     #[inline(always)]
-    fn back(&mut self) -> Option<Passed<Entry<'b>>> {
+    fn back(self) -> Option<(Passed<Entry<'b>>, Self)> {
         let rest = self.padded.get(self.at..)?;
         if let Some(start) = rest.first_chunk::<COMMON_LEN>()
             && let [before @ 0..=0xfd, first, ..] = *start
@@ -230,15 +229,15 @@ impl<'b> Backward for FromEnd<'b> {
             let entry_len = COMMON_LENS.get(usize::from(first)).map_or(0, |len| usize::from(*len));
             if entry_len > 0 && self.at + 1 + entry_len == self.end {
                 let bytes = rest.get(1..=entry_len)?;
-                self.end = self.at;
-                self.at = self.at.checked_sub(usize::from(before))?;
-                return Some(Passed::Common(Entry { start, bytes }));
+                let at = self.at.checked_sub(usize::from(before))?;
+                let rest = Self { end: self.at, at, ..self };
+                return Some((Passed::Common(Entry { start, bytes }), rest));
             }
         }
-        self.back_long()
+        Some((Passed::Long, self.back_long()?))
     }
 
-    fn is_at_beginning(&self) -> bool {
+    fn is_at_beginning(self) -> bool {
         // The first entry says that there are no bytes before it.
         self.end as u64 == HEADER_LEN && self.at == self.end
     }

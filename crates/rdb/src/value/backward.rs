@@ -15,7 +15,7 @@ use crate::value::{Columns, Unique};
 /// Whether the blob has `count` entries, which are right as what `columns` says; if not, or if
 /// it has some of an uncommon form, a walk from the beginning has to tell.
 pub(crate) fn is_right(
-    mut blob: impl Backward,
+    blob: impl Backward,
     count: u64,
     columns: Columns,
     unique: &mut Unique,
@@ -24,37 +24,45 @@ pub(crate) fn is_right(
     if columns != Columns::Element {
         unique.begin(rows);
     }
-    let are_right = match columns {
-        Columns::Element => (0..rows).all(|_| blob.back().is_some()),
-        Columns::Member => (0..rows).all(|_| is_new(blob.back(), unique)),
-        Columns::MemberScore => {
-            (0..rows).all(|_| is_score(blob.back()) && is_new(blob.back(), unique))
-        }
-        Columns::FieldValue => {
-            (0..rows).all(|_| blob.back().is_some() && is_new(blob.back(), unique))
-        }
-        Columns::FieldValueExpire | Columns::Template => false,
+    let first = match columns {
+        Columns::Element => each_row(blob, rows, |blob| Some(blob.back()?.1)),
+        Columns::Member => each_row(blob, rows, |blob| new(blob, unique)),
+        Columns::MemberScore => each_row(blob, rows, |blob| new(score(blob)?, unique)),
+        Columns::FieldValue => each_row(blob, rows, |blob| new(blob.back()?.1, unique)),
+        Columns::FieldValueExpire | Columns::Template => None,
     };
-    are_right && blob.is_at_beginning()
+    first.is_some_and(Backward::is_at_beginning)
 }
 
-/// Whether this can be a score.
+/// Passes so many rows, each by `back`.
 #[inline(always)]
-fn is_score(entry: Option<Passed<impl Common>>) -> bool {
-    match entry {
-        Some(Passed::Common(score)) => score.is_int() || check_score(score.item()).is_ok(),
-        Some(Passed::Long) | None => false,
+fn each_row<B: Backward>(
+    mut blob: B,
+    rows: u64,
+    mut back: impl FnMut(B) -> Option<B>,
+) -> Option<B> {
+    for _ in 0..rows {
+        blob = back(blob)?;
     }
+    Some(blob)
 }
 
-/// Whether this is a member or field that did not stand there before.
+/// Passes what can be a score.
 #[inline(always)]
-fn is_new(entry: Option<Passed<impl Common>>, unique: &mut Unique) -> bool {
-    let Some(Passed::Common(entry)) = entry else { return false };
-    match entry.short_text() {
+fn score<B: Backward>(blob: B) -> Option<B> {
+    let (Passed::Common(score), rest) = blob.back()? else { return None };
+    (score.is_int() || check_score(score.item()).is_ok()).then_some(rest)
+}
+
+/// Passes a member or field that did not stand there before.
+#[inline(always)]
+fn new<B: Backward>(blob: B, unique: &mut Unique) -> Option<B> {
+    let (Passed::Common(entry), rest) = blob.back()? else { return None };
+    let is_new = match entry.short_text() {
         Some((window, len)) => unique.insert_in(window, len),
         None => unique.insert_item(entry.item()),
-    }
+    };
+    is_new.then_some(rest)
 }
 
 #[cfg(test)]

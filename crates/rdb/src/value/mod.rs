@@ -33,6 +33,8 @@ use packed_items::Items;
 pub(crate) struct Workspace {
     /// Expanded form of a compressed blob.
     pub(crate) scratch: Vec<u8>,
+    /// Id of a stream's node.
+    stream_id: Vec<u8>,
     /// Finds an element that stands twice in a blob.
     pub(crate) unique: Unique,
     /// Field count of each hash template of the file.

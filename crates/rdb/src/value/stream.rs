@@ -169,10 +169,9 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 
     fn node_id(&mut self) -> Result<[u8; 16], Error> {
         let at = self.input.at();
-        let mut bytes = std::mem::take(&mut self.workspace.scratch);
-        let len = self.input.string_into(&mut bytes, 16)?;
+        let bytes = &mut self.workspace.stream_id;
+        let len = self.input.string_into(bytes, 16)?;
         let id = bytes.first_chunk().copied().unwrap_or_default();
-        self.workspace.scratch = bytes;
         if len != 16 {
             self.input.note_damage(at, format!("stream node id of {len} bytes, 16 expected"));
         }
