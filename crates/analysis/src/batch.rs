@@ -4,9 +4,12 @@
 //! That thread is on another core, which fetches every byte it looks at: rows are small, and
 //! what keys have in common stands before them.
 
+use std::ops::Range;
+
 use offkey_rdb::{Checker, Damage, Key, ObjectType, Unchecked, ValueEnd};
 
-use crate::key_row::KeyRow;
+use crate::SizeKind;
+use crate::key_row::{KeyRow, KeyRun};
 use crate::memory::Sizes;
 use crate::strings::{StringPlace, StringRun, Strings};
 
@@ -29,14 +32,14 @@ pub(crate) struct OddKey {
     pub(crate) serialized_bytes: u64,
     /// What it costs; nothing if it is damaged.
     sizes: Option<Sizes>,
-    /// Bytes of its name that are held.
-    name_len: usize,
+    /// Where its name stands, as far as it is held.
+    name: Range<usize>,
 }
 
 /// What stands in the file, in its order.
 #[derive(Debug)]
 pub(crate) enum Event<'b> {
-    Key(&'b KeyRow, Place, &'b [u8]),
+    Keys(KeyRun<'b>),
     OddKey(&'b OddKey, &'b Sizes, &'b [u8]),
     Strings(StringRun<'b>),
     Damaged(DamagedRow<'b>),
@@ -68,8 +71,11 @@ pub(crate) enum Mark {
 enum Item {
     /// The next of the places is that of the next key; each further one has the next number.
     Place,
-    /// So many of the rows.
-    Keys(u32),
+    /// So many of the rows, and where the name of the first one stands.
+    Keys {
+        count: u32,
+        name: u32,
+    },
     /// So many of the string keys, from this place on.
     Strings(StringPlace, u32),
     /// The next of the odd keys.
@@ -106,17 +112,22 @@ impl Batch {
     pub(crate) fn push(&mut self, key: &Key, name: &[u8], end: ValueEnd, sizes: Option<Sizes>) {
         let ValueEnd { object_type, serialized_len, damage, number } = end;
         self.begin(Place { db: key.db, slot: key.slot, number }, 1);
+        let name_start = self.names.len();
         self.names.extend_from_slice(name);
         let row = sizes.as_ref().and_then(|sizes| KeyRow::new(key, serialized_len, sizes));
         if let Some(row) = row.filter(|row| row.name_len() == name.len()) {
             self.rows.push(row);
             match self.items.last_mut() {
-                Some(Item::Keys(count)) => *count += 1,
-                _ => self.items.push(Item::Keys(1)),
+                Some(Item::Keys { count, .. }) => *count += 1,
+                _ => {
+                    let name = u32::try_from(name_start).unwrap_or(u32::MAX);
+                    self.items.push(Item::Keys { count: 1, name });
+                }
             }
         } else {
-            let (key, name_len, serialized_bytes) = (*key, name.len(), serialized_len);
-            self.odd.push(OddKey { key, object_type, serialized_bytes, sizes, name_len });
+            let (key, serialized_bytes) = (*key, serialized_len);
+            let name = name_start..self.names.len();
+            self.odd.push(OddKey { key, object_type, serialized_bytes, sizes, name });
             self.items.push(Item::OddKey);
         }
         if let Some(damage) = damage {
@@ -173,9 +184,11 @@ impl Batch {
     }
 
     /// Hands all to `each`, until that says false, and is empty then.
-    pub(crate) fn drain(&mut self, each: impl FnMut(Event<'_>) -> bool) -> bool {
+    ///
+    /// Keys are ranked by the size `by`.
+    pub(crate) fn drain(&mut self, by: SizeKind, each: impl FnMut(Event<'_>) -> bool) -> bool {
         let damage = std::mem::take(&mut self.damage);
-        let goes_on = self.each(damage, each);
+        let goes_on = self.each(by, damage, each);
         let Self { items, places, rows, odd, names, strings, next, .. } = self;
         items.clear();
         places.clear();
@@ -187,34 +200,52 @@ impl Batch {
         goes_on
     }
 
-    fn each(&self, damage: Vec<(u64, Damage)>, mut each: impl FnMut(Event<'_>) -> bool) -> bool {
+    fn each(
+        &self,
+        by: SizeKind,
+        damage: Vec<(u64, Damage)>,
+        mut each: impl FnMut(Event<'_>) -> bool,
+    ) -> bool {
         let mut damage = damage.into_iter().peekable();
-        let (mut places, mut rows, mut odd) =
-            (self.places.iter(), self.rows.iter(), self.odd.iter());
-        let mut names = self.names.as_slice();
+        let (mut places, mut odd) = (self.places.iter(), self.odd.iter());
+        let mut rows = self.rows.as_slice();
         let mut place = Place::default();
         self.items.iter().all(|item| match item {
             Item::Place => {
                 place = places.next().copied().unwrap_or_default();
                 true
             }
-            Item::Keys(count) => rows.by_ref().take(*count as usize).all(|row| {
-                let name = first_of(&mut names, row.name_len());
-                let own = place;
-                place.number += 1;
-                match damage.next_if(|(damaged, _)| *damaged == own.number) {
-                    None => each(Event::Key(row, own, name)),
-                    Some((_, damage)) => each(Event::Damaged(DamagedRow {
-                        db: own.db,
+            Item::Keys { count, name } => {
+                let (own, after) = rows.split_at_checked(*count as usize).unwrap_or_default();
+                rows = after;
+                let names = self.names.get(*name as usize..).unwrap_or_default();
+                let mut run = KeyRun { place, rows: own, names, by };
+                place.number += u64::from(*count);
+                while let Some((damaged, damage)) =
+                    damage.next_if(|(damaged, _)| *damaged < place.number)
+                {
+                    let count = damaged.saturating_sub(run.place.number);
+                    let count = usize::try_from(count).unwrap_or_default();
+                    let Some((row, name, rest)) = run.after(count + 1) else { break };
+                    let row = DamagedRow {
+                        db: place.db,
                         object_type: row.object_type(),
                         name,
                         serialized_bytes: row.serialized_bytes(),
                         damage,
-                    })),
+                    };
+                    let before = run.first(count);
+                    let goes_on = before.rows.is_empty() || each(Event::Keys(before));
+                    if !goes_on || !each(Event::Damaged(row)) {
+                        return false;
+                    }
+                    run = rest;
+                    run.place.number = damaged + 1;
                 }
-            }),
+                run.rows.is_empty() || each(Event::Keys(run))
+            }
             Item::OddKey => odd.next().is_none_or(|odd| {
-                let name = first_of(&mut names, odd.name_len);
+                let name = self.names.get(odd.name.clone()).unwrap_or_default();
                 let number = place.number;
                 place.number += 1;
                 match (damage.next_if(|(damaged, _)| *damaged == number), &odd.sizes) {
@@ -256,12 +287,4 @@ impl Batch {
             Item::Mark(mark) => each(Event::Mark(*mark)),
         })
     }
-}
-
-/// Takes the first `len` bytes.
-#[inline]
-fn first_of<'n>(names: &mut &'n [u8], len: usize) -> &'n [u8] {
-    let (name, after) = names.split_at_checked(len).unwrap_or_default();
-    *names = after;
-    name
 }

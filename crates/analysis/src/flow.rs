@@ -10,13 +10,15 @@ use std::thread;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use offkey_rdb::{
-    Blocks, Checker, Checksum, Column, Entry, Error, Key, Lengths, Part, Reader, Str, Visit,
+    Blocks, Checker, Checksum, Column, Entry, Error, Key, Lengths, Part, RdbType, Reader, Str,
+    Visit,
 };
 
 use crate::aggregate::prefixes::Wanted;
 use crate::batch::{Batch, DamagedRow, Event, Mark, OddKey, Place};
 use crate::facts::KeyFacts;
 use crate::input::{Observe, Stop};
+use crate::key_row::KeyRun;
 use crate::memory::{Model, Sizer, Sizes};
 use crate::run::Poll;
 use crate::strings::StringRun;
@@ -221,15 +223,9 @@ impl<O: Observe> Sink<'_, O> {
     /// Takes the keys of a batch, which is empty then; false ends the reading.
     pub(crate) fn take(&mut self, batch: &mut Batch) -> bool {
         batch.check(&mut self.checker);
-        batch.drain(|event| match event {
-            Event::Key(row, place, name) => {
-                self.tally.key(row.expires(), row.rdb_type());
-                self.key(&row.facts(place, name, self.written_at_ms, self.options.size))
-            }
-            Event::OddKey(odd, sizes, name) => {
-                self.tally.key(odd.key.expire_at_ms.is_some(), odd.key.rdb_type);
-                self.key(&self.odd_facts(odd, sizes, name))
-            }
+        batch.drain(self.options.size, |event| match event {
+            Event::Keys(run) => self.keys(&run),
+            Event::OddKey(odd, sizes, name) => self.odd_key(odd, &self.facts(odd, sizes, name)),
             Event::Strings(run) => self.strings(&run),
             Event::Damaged(row) => {
                 self.observer.damaged(damaged(&self.file, row));
@@ -246,8 +242,18 @@ impl<O: Observe> Sink<'_, O> {
         })
     }
 
-    #[inline]
-    fn key(&mut self, facts: &KeyFacts<'_>) -> bool {
+    fn keys(&mut self, run: &KeyRun<'_>) -> bool {
+        let taken = self.observer.keys(run, self.written_at_ms);
+        let run = taken.break_value().map_or(*run, |count| run.first(count));
+        self.tally.keys(run.rows.len() as u64, run.expire_count(), run.expiring_hash_count());
+        self.bytes = self.bytes.saturating_add(run.bytes());
+        taken.is_continue()
+    }
+
+    fn odd_key(&mut self, odd: &OddKey, facts: &KeyFacts<'_>) -> bool {
+        let is_expiring_hash = odd.key.rdb_type == RdbType::ValkeyHash2;
+        let expires = u64::from(facts.expire_at_ms.is_some());
+        self.tally.keys(1, expires, u64::from(is_expiring_hash));
         self.bytes = self.bytes.saturating_add(facts.bytes);
         self.observer.key(facts)
     }
@@ -255,13 +261,13 @@ impl<O: Observe> Sink<'_, O> {
     fn strings(&mut self, run: &StringRun<'_>) -> bool {
         let taken = self.observer.strings(run, self.written_at_ms);
         let run = taken.break_value().map_or(*run, |count| run.first(count));
-        self.tally.strings(run.rows.len() as u64, run.expire_count());
+        self.tally.keys(run.rows.len() as u64, run.expire_count(), 0);
         self.bytes = self.bytes.saturating_add(run.bytes());
         taken.is_continue()
     }
 
-    fn odd_facts<'a>(&self, odd: &OddKey, sizes: &Sizes, name: &'a [u8]) -> KeyFacts<'a> {
-        let OddKey { key, object_type, serialized_bytes, .. } = *odd;
+    fn facts<'a>(&self, odd: &OddKey, sizes: &Sizes, name: &'a [u8]) -> KeyFacts<'a> {
+        let OddKey { ref key, object_type, serialized_bytes, .. } = *odd;
         KeyFacts {
             db: key.db,
             key: name,

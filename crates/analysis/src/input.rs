@@ -10,6 +10,7 @@ use crate::aggregate::prefixes::Wanted;
 use crate::batch::Batch;
 use crate::facts::KeyFacts;
 use crate::flow::{Keys, Sink, Step, apart, step};
+use crate::key_row::KeyRun;
 use crate::memory::{Model, Profile, Sizer, Templates};
 use crate::run::Poll;
 use crate::source::{self, Input, Meter, Source, SourceError};
@@ -21,8 +22,12 @@ use crate::{ChecksumState, DamagedKey, InputInfo, Options, Stopped};
 pub(crate) trait Observe {
     /// Takes a key; false ends the reading.
     fn key(&mut self, facts: &KeyFacts<'_>) -> bool;
-    /// Takes string keys of a file written at this time; breaks off, to end the reading, with
-    /// the number of those it took.
+    /// Takes keys of a file written at this time; breaks off, to end the reading, with the number
+    /// of those it took.
+    fn keys(&mut self, run: &KeyRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {
+        run.each(written_at_ms, |facts| self.key(facts))
+    }
+    /// Takes string keys likewise.
     fn strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {
         run.each(written_at_ms, |facts| self.key(facts))
     }
@@ -257,6 +262,12 @@ impl<O: Observe> Observe for Counted<'_, O> {
     fn key(&mut self, facts: &KeyFacts<'_>) -> bool {
         self.key_count += 1;
         self.observer.key(facts)
+    }
+
+    fn keys(&mut self, run: &KeyRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {
+        let taken = self.observer.keys(run, written_at_ms);
+        self.key_count += taken.break_value().unwrap_or(run.rows.len()) as u64;
+        taken
     }
 
     fn strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {

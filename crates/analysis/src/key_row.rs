@@ -1,12 +1,14 @@
 //! Keys that are no plain strings, held in little room: another core reads them.
 
+use std::ops::ControlFlow;
+
 use offkey_rdb::{Key, ObjectType, RdbType};
 
 use crate::SizeKind;
+use crate::aggregate::types::Total;
 use crate::batch::Place;
 use crate::facts::KeyFacts;
-use crate::memory::Encoding;
-use crate::memory::Sizes;
+use crate::memory::{Encoding, Sizes};
 
 /// A key without its name and its place, if all there is to know of it is of usual size.
 #[derive(Debug, Clone, Copy)]
@@ -59,17 +61,6 @@ impl KeyRow {
     }
 
     #[inline]
-    pub(crate) fn expires(&self) -> bool {
-        self.expires
-    }
-
-    /// How its value is written.
-    #[inline]
-    pub(crate) fn rdb_type(&self) -> RdbType {
-        self.rdb_type
-    }
-
-    #[inline]
     pub(crate) fn object_type(&self) -> ObjectType {
         self.rdb_type.object_type()
     }
@@ -77,6 +68,33 @@ impl KeyRow {
     /// Bytes of its value in the file.
     pub(crate) fn serialized_bytes(&self) -> u64 {
         u64::from(self.serialized_bytes)
+    }
+
+    /// The size that ranks it.
+    #[inline]
+    pub(crate) fn size(&self, by: SizeKind) -> u64 {
+        let [bytes, usage] = [self.bytes, self.memory_usage].map(u64::from);
+        by.of(bytes, Some(usage), self.serialized_bytes())
+    }
+
+    #[inline]
+    pub(crate) fn num_of_elem(&self) -> u64 {
+        u64::from(self.num_of_elem)
+    }
+
+    #[inline]
+    pub(crate) fn expire_at_ms(&self) -> Option<i64> {
+        self.expires.then_some(self.expire_at_ms)
+    }
+
+    #[inline]
+    pub(crate) fn idle_seconds(&self) -> Option<u64> {
+        self.is_idle_told.then_some(u64::from(self.idle_seconds))
+    }
+
+    #[inline]
+    pub(crate) fn freq(&self) -> Option<u8> {
+        self.freq
     }
 
     /// What is to be known of the key of this name.
@@ -88,26 +106,99 @@ impl KeyRow {
         written_at_ms: i64,
         by: SizeKind,
     ) -> KeyFacts<'n> {
-        let expire_at_ms = self.expires.then_some(self.expire_at_ms);
-        let (bytes, serialized_bytes) = (u64::from(self.bytes), self.serialized_bytes());
-        let memory_usage = Some(u64::from(self.memory_usage));
+        let expire_at_ms = self.expire_at_ms();
         KeyFacts {
             db: place.db,
             key: name,
             key_len: u64::from(self.name_len),
             object_type: self.object_type(),
             encoding: self.encoding,
-            num_of_elem: u64::from(self.num_of_elem),
-            bytes,
-            memory_usage,
-            serialized_bytes,
+            num_of_elem: self.num_of_elem(),
+            bytes: u64::from(self.bytes),
+            memory_usage: Some(u64::from(self.memory_usage)),
+            serialized_bytes: self.serialized_bytes(),
             expire_at_ms,
             expires_in_ms: expire_at_ms.map(|at| at.saturating_sub(written_at_ms)),
-            idle_seconds: self.is_idle_told.then_some(u64::from(self.idle_seconds)),
+            idle_seconds: self.idle_seconds(),
             freq: self.freq,
             slot: place.slot,
-            size: by.of(bytes, memory_usage, serialized_bytes),
+            size: self.size(by),
         }
+    }
+}
+
+/// Keys that are no plain strings, of one database and slot, that follow each other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyRun<'b> {
+    /// Where the first of them stands.
+    pub(crate) place: Place,
+    pub(crate) rows: &'b [KeyRow],
+    /// Their names, and what stands in the buffer behind them.
+    pub(crate) names: &'b [u8],
+    /// The size that ranks them.
+    pub(crate) by: SizeKind,
+}
+
+impl<'b> KeyRun<'b> {
+    /// The keys, each with its name and what follows that.
+    #[inline]
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&'b KeyRow, &'b [u8])> {
+        let mut rest = self.names;
+        self.rows.iter().map_while(move |row| {
+            let own = rest;
+            rest = rest.get(row.name_len()..)?;
+            Some((row, own))
+        })
+    }
+
+    /// Hands the keys to `each`, until that says false; breaks off then with the number of
+    /// those it was given.
+    pub(crate) fn each(
+        &self,
+        written_at_ms: i64,
+        mut each: impl FnMut(&KeyFacts<'_>) -> bool,
+    ) -> ControlFlow<usize> {
+        for ((row, rest), count) in self.keys().zip(1..) {
+            let name = rest.get(..row.name_len()).unwrap_or_default();
+            if !each(&row.facts(self.place, name, written_at_ms, self.by)) {
+                return ControlFlow::Break(count);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The first keys.
+    pub(crate) fn first(&self, count: usize) -> Self {
+        Self { rows: self.rows.get(..count).unwrap_or(self.rows), ..*self }
+    }
+
+    /// The keys after so many, and the one before them with its name.
+    pub(crate) fn after(&self, count: usize) -> Option<(&'b KeyRow, &'b [u8], Self)> {
+        let (last, rest) = self.keys().nth(count.checked_sub(1)?)?;
+        let (name, names) = rest.split_at_checked(last.name_len())?;
+        Some((last, name, Self { rows: self.rows.get(count..)?, names, ..*self }))
+    }
+
+    /// Number and size of the keys.
+    pub(crate) fn total(&self) -> Total {
+        let bytes = self.rows.iter().map(|row| row.size(self.by)).sum();
+        Total { key_count: self.rows.len() as u64, bytes }
+    }
+
+    /// Memory of the keys.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.rows.iter().map(|row| u64::from(row.bytes)).sum()
+    }
+
+    /// Keys that expire.
+    pub(crate) fn expire_count(&self) -> u64 {
+        self.rows.iter().map(|row| u64::from(row.expires)).sum()
+    }
+
+    /// Hashes whose fields expire, of Valkey.
+    pub(crate) fn expiring_hash_count(&self) -> u64 {
+        let is_one = |row: &KeyRow| row.rdb_type == RdbType::ValkeyHash2;
+        self.rows.iter().map(|row| u64::from(is_one(row))).sum()
     }
 }
 

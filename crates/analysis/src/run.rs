@@ -8,6 +8,7 @@ use std::thread;
 use crate::aggregate::prefixes::Wanted;
 use crate::facts::KeyFacts;
 use crate::input::{self, Observe};
+use crate::key_row::KeyRun;
 use crate::source::{Input, Meter, Source, SourceError};
 use crate::strings::StringRun;
 use crate::summary::Summary;
@@ -137,6 +138,11 @@ impl Observe for Summary {
     fn key(&mut self, facts: &KeyFacts<'_>) -> bool {
         self.observe(facts);
         true
+    }
+
+    fn keys(&mut self, run: &KeyRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {
+        self.observe_keys(run, written_at_ms);
+        ControlFlow::Continue(())
     }
 
     fn strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {

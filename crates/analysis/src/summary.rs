@@ -7,6 +7,7 @@ use crate::aggregate::prefixes::{Floors, Prefixes, Rule};
 use crate::aggregate::spread::Spread;
 use crate::aggregate::types::TypeTotals;
 use crate::facts::KeyFacts;
+use crate::key_row::KeyRun;
 use crate::strings::StringRun;
 use crate::{DamagedKey, InputInfo, Options, Report};
 
@@ -48,6 +49,15 @@ impl Summary {
         if !self.prefixes.is_frozen() {
             self.largest.observe(facts);
             self.spread.observe(facts);
+        }
+    }
+
+    pub(crate) fn observe_keys(&mut self, run: &KeyRun<'_>, written_at_ms: i64) {
+        self.types.observe_keys(run);
+        self.prefixes.observe_keys(run);
+        if !self.prefixes.is_frozen() {
+            self.largest.observe_keys(run, written_at_ms);
+            self.spread.observe_keys(run, written_at_ms);
         }
     }
 

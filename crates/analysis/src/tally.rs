@@ -1,7 +1,5 @@
 //! Counts keys per database and slot, for the memory that belongs to no key.
 
-use offkey_rdb::RdbType;
-
 use crate::memory::{DbCounts, Model, OverheadLine};
 use crate::report::Overhead;
 
@@ -17,25 +15,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn key(&mut self, expires: bool, rdb_type: RdbType) {
-        self.count(DbCounts {
-            keys: 1,
-            expires: u64::from(expires),
-            expiring_hashes: u64::from(rdb_type == RdbType::ValkeyHash2),
-        });
-    }
-
-    /// Counts string keys.
-    pub(crate) fn strings(&mut self, keys: u64, expires: u64) {
-        self.count(DbCounts { keys, expires, expiring_hashes: 0 });
-    }
-
-    #[inline]
-    fn count(&mut self, own: DbCounts) {
+    /// Counts keys, so many of which expire or are hashes whose fields do.
+    pub(crate) fn keys(&mut self, keys: u64, expires: u64, expiring_hashes: u64) {
         for counts in std::iter::once(&mut self.db).chain(self.slots.last_mut()) {
-            counts.keys += own.keys;
-            counts.expires += own.expires;
-            counts.expiring_hashes += own.expiring_hashes;
+            counts.keys += keys;
+            counts.expires += expires;
+            counts.expiring_hashes += expiring_hashes;
         }
     }
 

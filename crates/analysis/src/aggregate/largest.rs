@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use offkey_rdb::ObjectType;
 
 use crate::facts::KeyFacts;
+use crate::key_row::KeyRun;
 use crate::memory::Encoding;
 use crate::strings::StringRun;
 
@@ -72,6 +73,15 @@ impl LargestKeys {
         // Nearly every key ends here, before anything is copied.
         if facts.size >= self.threshold {
             self.offer(facts);
+        }
+    }
+
+    pub(crate) fn observe_keys(&mut self, run: &KeyRun<'_>, written_at_ms: i64) {
+        for (row, rest) in run.keys() {
+            if row.size(run.by) >= self.threshold {
+                let name = rest.get(..row.name_len()).unwrap_or_default();
+                self.offer(&row.facts(run.place, name, written_at_ms, run.by));
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use offkey_rdb::ObjectType;
 
 use crate::aggregate::types::Total;
 use crate::facts::KeyFacts;
+use crate::key_row::KeyRun;
 use crate::strings::StringRun;
 
 /// Databases told apart: those of the lowest numbers; keys of others are counted together.
@@ -118,17 +119,9 @@ impl Spread {
     #[inline]
     pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
         let one = Total { key_count: 1, bytes: facts.size };
-        self.add_expiry(facts.expires_in_ms, one);
-        self.sizes.add(facts.size, one);
-        if facts.object_type != ObjectType::String {
-            self.elements.add(facts.num_of_elem, one);
-        }
-        if let Some(seconds) = facts.idle_seconds {
-            add_to_span(&mut self.idle, seconds.saturating_mul(1000), one);
-        }
-        if let Some(freq) = facts.freq {
-            self.freq.add(u64::from(freq), one);
-        }
+        let is_collection = facts.object_type != ObjectType::String;
+        self.add_key(one, is_collection.then_some(facts.num_of_elem), facts.expires_in_ms);
+        self.add_access(one, facts.idle_seconds, facts.freq);
         let expire_count = u64::from(facts.expires_in_ms.is_some());
         self.add_to_db(facts.db, Database { total: one, expire_count });
         if let Some(slot) = facts.slot {
@@ -136,11 +129,45 @@ impl Spread {
         }
     }
 
+    pub(crate) fn observe_keys(&mut self, run: &KeyRun<'_>, written_at_ms: i64) {
+        for row in run.rows {
+            let one = Total { key_count: 1, bytes: row.size(run.by) };
+            let is_collection = row.object_type() != ObjectType::String;
+            let expires_in_ms = row.expire_at_ms().map(|at| at.saturating_sub(written_at_ms));
+            self.add_key(one, is_collection.then_some(row.num_of_elem()), expires_in_ms);
+            self.add_access(one, row.idle_seconds(), row.freq());
+        }
+        let (total, expire_count) = (run.total(), run.expire_count());
+        self.add_to_db(run.place.db, Database { total, expire_count });
+        if let Some(slot) = run.place.slot {
+            self.add_to_slot(slot, total);
+        }
+    }
+
+    /// Adds a key, with its elements if it is a collection.
+    #[inline]
+    fn add_key(&mut self, one: Total, elements: Option<u64>, expires_in_ms: Option<i64>) {
+        self.add_expiry(expires_in_ms, one);
+        self.sizes.add(one.bytes, one);
+        if let Some(elements) = elements {
+            self.elements.add(elements, one);
+        }
+    }
+
+    #[inline]
+    fn add_access(&mut self, one: Total, idle_seconds: Option<u64>, freq: Option<u8>) {
+        if let Some(seconds) = idle_seconds {
+            add_to_span(&mut self.idle, seconds.saturating_mul(1000), one);
+        }
+        if let Some(freq) = freq {
+            self.freq.add(u64::from(freq), one);
+        }
+    }
+
     pub(crate) fn observe_strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) {
         for row in run.rows {
             let one = Total { key_count: 1, bytes: row.size() };
-            self.add_expiry(row.expire_at_ms().map(|at| at.saturating_sub(written_at_ms)), one);
-            self.sizes.add(row.size(), one);
+            self.add_key(one, None, row.expire_at_ms().map(|at| at.saturating_sub(written_at_ms)));
         }
         let (total, expire_count) = (run.total(), run.expire_count());
         self.add_to_db(run.db, Database { total, expire_count });

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use offkey_rdb::ObjectType;
 
 use crate::facts::KeyFacts;
+use crate::key_row::KeyRun;
 
 /// Types of modules counted apart; a file that invents more has them counted as the last.
 const MODULES_MAX: usize = 256;
@@ -46,6 +47,12 @@ impl TypeTotals {
     #[inline]
     pub(crate) fn observe(&mut self, facts: &KeyFacts<'_>) {
         self.add(facts.object_type, Total { key_count: 1, bytes: facts.size });
+    }
+
+    pub(crate) fn observe_keys(&mut self, run: &KeyRun<'_>) {
+        for row in run.rows {
+            self.add(row.object_type(), Total { key_count: 1, bytes: row.size(run.by) });
+        }
     }
 
     pub(crate) fn merge(&mut self, other: &TypeTotals) {

@@ -31,6 +31,7 @@ use offkey_rdb::ObjectType;
 
 use crate::aggregate::leading::{Leading, RankBy};
 use crate::facts::KeyFacts;
+use crate::key_row::KeyRun;
 use crate::strings::StringRun;
 
 pub(crate) use self::branches::Branch;
@@ -160,6 +161,21 @@ impl Prefixes {
         let type_at = self.tree.type_at(facts.object_type);
         let folded = self.rule.may_recall().then(|| Folded::new(facts.key, &self.rule)).flatten();
         self.observe_one(facts.key, folded.as_ref(), type_at, Counts::of(facts));
+    }
+
+    pub(crate) fn observe_keys(&mut self, run: &KeyRun<'_>) {
+        let may_recall = self.rule.may_recall();
+        for (row, rest) in run.keys() {
+            let type_at = self.tree.type_at(row.object_type());
+            let one = Counts::one(row.size(run.by), row.expire_at_ms().is_none());
+            let name = rest.get(..row.name_len()).unwrap_or_default();
+            let folded = match rest.first_chunk() {
+                _ if !may_recall => None,
+                Some(padded) => Folded::of_padded(padded, name.len(), &self.rule),
+                None => Folded::new(name, &self.rule),
+            };
+            self.observe_one(name, folded.as_ref(), type_at, one);
+        }
     }
 
     pub(crate) fn observe_strings(&mut self, run: &StringRun<'_>) {
