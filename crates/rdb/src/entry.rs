@@ -201,6 +201,10 @@ impl<'a> Str<'a> {
 #[inline]
 pub fn decimal_len(value: i64) -> u64 {
     /// The least numbers of one digit, of two and so on.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "evaluated when compiled, where nothing else will do"
+    )]
     static LEAST: [u64; 20] = {
         let mut least = [0; 20];
         let (mut digits, mut power) = (1, 10);
@@ -216,7 +220,7 @@ pub fn decimal_len(value: i64) -> u64 {
     let magnitude = value.unsigned_abs();
     let bits = 64 - (magnitude | 1).leading_zeros();
     // The logarithm of two is 0.30103, and 1233/4096 never off by a digit up to 64 bits.
-    let least_digits = u64::from(bits * 1233 >> 12);
+    let least_digits = u64::from((bits * 1233) >> 12);
     let is_more = usize::try_from(least_digits).ok().and_then(|digits| LEAST.get(digits));
     let digits = least_digits + u64::from(is_more.is_some_and(|least| magnitude >= *least));
     digits + u64::from(value < 0)

@@ -70,7 +70,9 @@ impl Unique {
     #[inline]
     pub(crate) fn insert_item(&mut self, element: Item<'_>) -> bool {
         match element {
-            Item::Int(value) => self.insert_hash(self.hash_of_words(value.cast_unsigned(), 0, 0)),
+            Item::Int(value) => {
+                self.insert_hash(self.hash_of_words(value.cast_unsigned(), 0, INT_LEN))
+            }
             Item::Short(bytes) => self.insert_hash(self.hash(bytes)),
             Item::Long(_) => true,
         }
@@ -146,6 +148,9 @@ impl Unique {
     }
 }
 
+/// In the place of a text's length: an integer is no text, whatever its bytes.
+const INT_LEN: usize = usize::MAX;
+
 /// Longest text that [`Unique::insert_in`] takes from the bytes it begins.
 pub(crate) const WINDOW_LEN: usize = 16;
 
@@ -191,6 +196,25 @@ mod tests {
         for first in 0..=u8::MAX {
             for text in [&[first][..], &[first, 0], &[first, 0, 0], &[first; 8], &[first; 16]] {
                 assert!(unique.insert(&Str::from_bytes(text)), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn integers_and_texts_are_told_apart() {
+        let mut unique = Unique::default();
+        unique.begin(u64::MAX);
+        for value in (-100..100).chain([i64::MIN, i64::MAX]) {
+            assert!(unique.insert(&Str::from_int(value)), "{value}");
+        }
+        for len in 0..=Str::SHORT_LEN_MAX as usize {
+            for byte in [0, 1, b'0', 0xff] {
+                let text = vec![byte; len];
+                assert_eq!(
+                    unique.insert(&Str::from_bytes(&text)),
+                    len > 0 || byte == 0,
+                    "{text:?}"
+                );
             }
         }
     }
