@@ -1,5 +1,7 @@
 //! What is kept of one key while it is observed.
 
+use std::ops::ControlFlow;
+
 use offkey_rdb::ObjectType;
 
 use crate::memory::Encoding;
@@ -37,4 +39,18 @@ pub struct KeyFacts<'a> {
     pub slot: Option<u64>,
     /// The size that ranks the key, one of the three.
     pub size: u64,
+}
+
+/// Hands keys to `each`, until that says false; breaks off then with the number of those it was
+/// given.
+pub(crate) fn each_of<'a>(
+    keys: impl Iterator<Item = KeyFacts<'a>>,
+    mut each: impl FnMut(&KeyFacts<'_>) -> bool,
+) -> ControlFlow<usize> {
+    for (facts, count) in keys.zip(1..) {
+        if !each(&facts) {
+            return ControlFlow::Break(count);
+        }
+    }
+    ControlFlow::Continue(())
 }

@@ -8,7 +8,7 @@ use offkey_rdb::{Blocks, Checker, Checksum, Error, RdbType, Reader};
 
 use crate::aggregate::prefixes::Wanted;
 use crate::batch::Batch;
-use crate::facts::KeyFacts;
+use crate::facts::{KeyFacts, each_of};
 use crate::flow::{Keys, Sink, Step, apart, step};
 use crate::key_row::KeyRun;
 use crate::memory::{Model, Profile, Sizer, Templates};
@@ -25,11 +25,12 @@ pub(crate) trait Observe {
     /// Takes keys of a file written at this time; breaks off, to end the reading, with the number
     /// of those it took.
     fn keys(&mut self, run: &KeyRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {
-        run.each(written_at_ms, |facts| self.key(facts))
+        each_of(run.facts(written_at_ms), |facts| self.key(facts))
     }
     /// Takes string keys likewise.
     fn strings(&mut self, run: &StringRun<'_>, written_at_ms: i64) -> ControlFlow<usize> {
-        run.each(written_at_ms, |facts| self.key(facts))
+        let keys = run.keys().map(|(row, padded)| run.facts(row, padded, written_at_ms));
+        each_of(keys, |facts| self.key(facts))
     }
     /// Which string keys it is to be given, if not all of them.
     fn wanted(&self) -> Option<Arc<Wanted>> {

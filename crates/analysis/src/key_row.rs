@@ -1,7 +1,5 @@
 //! Keys that are no plain strings, held in little room: another core reads them.
 
-use std::ops::ControlFlow;
-
 use offkey_rdb::{Key, ObjectType, RdbType};
 
 use crate::SizeKind;
@@ -151,20 +149,13 @@ impl<'b> KeyRun<'b> {
         })
     }
 
-    /// Hands the keys to `each`, until that says false; breaks off then with the number of
-    /// those it was given.
-    pub(crate) fn each(
-        &self,
-        written_at_ms: i64,
-        mut each: impl FnMut(&KeyFacts<'_>) -> bool,
-    ) -> ControlFlow<usize> {
-        for ((row, rest), count) in self.keys().zip(1..) {
+    /// What is to be known of the keys.
+    pub(crate) fn facts(&self, written_at_ms: i64) -> impl Iterator<Item = KeyFacts<'b>> {
+        let Self { place, by, .. } = *self;
+        self.keys().map(move |(row, rest)| {
             let name = rest.get(..row.name_len()).unwrap_or_default();
-            if !each(&row.facts(self.place, name, written_at_ms, self.by)) {
-                return ControlFlow::Break(count);
-            }
-        }
-        ControlFlow::Continue(())
+            row.facts(place, name, written_at_ms, by)
+        })
     }
 
     /// The first keys.

@@ -1,8 +1,6 @@
 //! String keys that follow each other: the most frequent of all keys, held in little room and
 //! observed many at a time.
 
-use std::ops::ControlFlow;
-
 use offkey_rdb::{ObjectType, StringKey};
 
 use crate::SizeKind;
@@ -154,21 +152,6 @@ impl<'b> StringRun<'b> {
             rest = rest.get(row.name_len()..)?;
             Some((row, padded))
         })
-    }
-
-    /// Hands the keys to `each`, until that says false; breaks off then with the number of
-    /// those it was given.
-    pub(crate) fn each(
-        &self,
-        written_at_ms: i64,
-        mut each: impl FnMut(&KeyFacts<'_>) -> bool,
-    ) -> ControlFlow<usize> {
-        for ((row, padded), count) in self.keys().zip(1..) {
-            if !each(&self.facts(row, padded, written_at_ms)) {
-                return ControlFlow::Break(count);
-            }
-        }
-        ControlFlow::Continue(())
     }
 
     /// The first keys.
