@@ -23,17 +23,7 @@ pub(super) const FIELD_EXPIRE_MAX_MS: u64 = 0xffff_ffff_fffd;
 
 impl<B: Blocks, V: Visit> Value<'_, B, V> {
     pub(super) fn hash(&mut self) -> Result<(), Error> {
-        let mut left = self.row_count()?;
-        while left > 0 {
-            match self.pairs_at_hand(left) {
-                0 => {
-                    self.field_and_value()?;
-                    left -= 1;
-                }
-                count => left -= count,
-            }
-        }
-        Ok(())
+        self.rows(Self::pairs_at_hand, Self::field_and_value)
     }
 
     /// Reads pairs up to the first that is not at hand, is of an uncommon form or has a field

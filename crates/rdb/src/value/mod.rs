@@ -144,11 +144,22 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
 
     /// A set, member by member.
     fn members(&mut self) -> Result<(), Error> {
+        self.rows(Self::members_at_hand, Self::member)
+    }
+
+    /// Reads rows one by one: `at_hand` those at hand in their usual form, of which it answers the
+    /// number, and `one` any other.
+    #[inline(always)]
+    fn rows(
+        &mut self,
+        at_hand: impl Fn(&mut Self, u64) -> u64,
+        one: impl Fn(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut left = self.row_count()?;
         while left > 0 {
-            match self.members_at_hand(left) {
+            match at_hand(self, left) {
                 0 => {
-                    self.member()?;
+                    one(self)?;
                     left -= 1;
                 }
                 count => left -= count,

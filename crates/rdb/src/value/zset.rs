@@ -37,17 +37,9 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     }
 
     pub(super) fn zset_binary(&mut self) -> Result<(), Error> {
-        let mut left = self.row_count()?;
-        while left > 0 {
-            match self.scored_at_hand(left) {
-                0 => {
-                    self.scored(|value| Ok(f64::from_le_bytes(value.input.array()?)))?;
-                    left -= 1;
-                }
-                count => left -= count,
-            }
-        }
-        Ok(())
+        self.rows(Self::scored_at_hand, |value| {
+            value.scored(|value| Ok(f64::from_le_bytes(value.input.array()?)))
+        })
     }
 
     /// Reads members and scores up to the first that are not at hand or not usual; answers
