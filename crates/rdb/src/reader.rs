@@ -6,6 +6,7 @@
 //! 0xff <8 bytes of checksum, from RDB 5 on>
 //! ```
 
+mod key_head;
 mod strings;
 
 use std::io::Read;

@@ -94,8 +94,8 @@ static STEPS: Steps = {
 /// Where in its string a lane is.
 #[derive(Debug, Clone, Copy)]
 struct Lane<'b> {
-    /// What is still to come, and the byte fewer than a look takes behind it: a token is seen
-    /// whole as long as one begins in the string.
+    /// What is still to come, and behind it one byte fewer than a look takes: there is something
+    /// to look at as long as a token begins in the string.
     rest: &'b [u8],
     /// Bytes expanded so far.
     done: u64,

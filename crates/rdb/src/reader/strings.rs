@@ -3,14 +3,11 @@
 
 use std::ops::ControlFlow;
 
+use super::key_head::expiry;
 use super::{Pending, Reader};
 use crate::block::Blocks;
-use crate::entry::{Key, Str, StringKey};
+use crate::entry::{Str, StringKey};
 use crate::length::string_at_hand;
-use crate::types::{RdbType, opcode};
-
-/// A name of less than so many bytes is looked at with what follows it, in one piece.
-const PADDED_LEN: usize = 64;
 
 /// The type byte of strings, in every version.
 const STRING: u8 = 0;
@@ -47,37 +44,6 @@ impl<B: Blocks> Reader<B> {
         self.input.pass_values(count);
     }
 
-    /// Takes what stands before a value, if it is of the commonest form and all at hand: an expiry
-    /// in milliseconds or nothing, a type, and a name of less than 64 bytes.
-    #[inline]
-    pub(super) fn key_at_hand(&mut self) -> Option<Key> {
-        let at = self.input.at();
-        let bytes = self.input.rest();
-        let (expire_at_ms, [byte, name_len @ 0..=0x3f, rest @ ..]) = expiry(bytes)? else {
-            return None;
-        };
-        let padded: &[u8; PADDED_LEN] = rest.first_chunk()?;
-        let rdb_type = RdbType::from_byte(*byte, self.header.flavor)?;
-        let name_len = usize::from(*name_len);
-        // Copied in one length, which takes no call.
-        self.key.clear();
-        self.key.extend_from_slice(padded);
-        self.key.truncate(name_len);
-        let len = bytes.len() - rest.len() + name_len;
-        self.input.consume(len);
-        Some(Key {
-            db: self.db,
-            key_len: name_len as u64,
-            rdb_type,
-            expire_at_ms,
-            idle_seconds: None,
-            freq: None,
-            slot: self.slot,
-            meta_class_count: 0,
-            at,
-        })
-    }
-
     /// Number of the next value among those of the file, as [`ValueEnd::number`] counts.
     ///
     /// [`ValueEnd::number`]: crate::ValueEnd::number
@@ -93,19 +59,6 @@ impl<B: Blocks> Reader<B> {
     /// Slot of the keys at hand, where the file tells slots.
     pub fn slot(&self) -> Option<u64> {
         self.slot
-    }
-}
-
-/// Decodes the expiry in milliseconds that begins `bytes`, if one does and is all there; answers
-/// also what follows it.
-#[inline(always)]
-fn expiry(bytes: &[u8]) -> Option<(Option<i64>, &[u8])> {
-    match bytes {
-        [opcode::EXPIRETIME_MS, rest @ ..] => {
-            let (time, rest) = rest.split_first_chunk()?;
-            Some((Some(i64::from_le_bytes(*time)), rest))
-        }
-        _ => Some((None, bytes)),
     }
 }
 
