@@ -10,8 +10,8 @@ use std::thread;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use offkey_rdb::{
-    Blocks, Checker, Checksum, Column, Entry, Error, Key, Lengths, Part, RdbType, Reader, Str,
-    Visit,
+    Blocks, Checker, Checksum, Entry, Error, Key, Part, RdbType, Reader, Str, Visit, Weight,
+    Weights,
 };
 
 use crate::aggregate::prefixes::Wanted;
@@ -337,15 +337,13 @@ impl Visit for Polled<'_, '_, '_> {
         self.poll.count_part();
     }
 
-    #[inline]
-    fn wants_texts(&self) -> bool {
-        self.sizer.wants_texts()
+    fn weights(&self) -> Option<Weights<'_>> {
+        self.sizer.weights()
     }
 
-    fn lengths(&mut self, column: Column, lengths: &Lengths) {
-        self.sizer.lengths(column, lengths);
-        let count: u64 = lengths.iter().map(|(_, count)| count).sum();
-        self.poll.count_parts(usize::try_from(count).unwrap_or(usize::MAX));
+    fn weighed(&mut self, row_count: u64, sum: Weight) {
+        self.sizer.weighed(row_count, sum);
+        self.poll.count_parts(usize::try_from(row_count).unwrap_or(usize::MAX));
     }
 
     #[inline]

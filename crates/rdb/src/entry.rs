@@ -2,7 +2,7 @@
 
 use crate::error::Damage;
 use crate::types::{Flavor, ModuleId, ObjectType, RdbType};
-use crate::value::Lengths;
+use crate::value::{Weight, Weights};
 
 /// The first bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -377,17 +377,6 @@ pub enum Part<'a> {
     },
 }
 
-/// What the strings of a value are that are counted by their lengths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Column {
-    /// Members of a set or sorted set.
-    Member,
-    /// Fields of a hash.
-    Field,
-    /// The fields' values.
-    Value,
-}
-
 /// Receives the parts of one value.
 pub trait Visit {
     /// Takes the next part.
@@ -413,18 +402,17 @@ pub trait Visit {
         self.part(Part::Value(value));
     }
 
-    /// Tells, after [`Part::Count`], whether the members, fields and values that follow are
-    /// wanted one by one. If not, those that stand in their usual form may be counted by their
-    /// lengths, and these told by [`Visit::lengths`].
-    fn wants_texts(&self) -> bool {
-        true
+    /// Tells, after [`Part::Count`], what the members, fields and values that follow weigh, if
+    /// nothing else of them matters; nothing if they are wanted one by one. Those that stand in
+    /// their usual form may then be told by [`Visit::weighed`], while others are handed out.
+    fn weights(&self) -> Option<Weights<'_>> {
+        None
     }
 
-    /// Takes strings of a column, in no order: as many fields as values, and sorted sets'
-    /// members without their scores.
+    /// Takes so many rows (members, or fields with their values), and what they weigh together.
     ///
-    /// Told only where [`Visit::wants_texts`] says no.
-    fn lengths(&mut self, _column: Column, _lengths: &Lengths) {}
+    /// Told only where there are [`Visit::weights`]; sorted sets' members come without scores.
+    fn weighed(&mut self, _row_count: u64, _sum: Weight) {}
 
     /// Tells, after [`Part::Packed`], whether the blob's items are wanted one by one. If
     /// not, the blob is checked all the same and [`Part::Rows`] tells how many there were.
@@ -449,8 +437,10 @@ impl Visit for Skip {
 
     fn pair(&mut self, _: Str<'_>, _: Str<'_>) {}
 
-    fn wants_texts(&self) -> bool {
-        false
+    fn weights(&self) -> Option<Weights<'_>> {
+        /// Longer strings are passed one by one.
+        static NOTHING: [Weight; 256] = [[0; 2]; 256];
+        Some(Weights { first: &NOTHING, value: &NOTHING })
     }
 
     fn wants_items(&self, _: Option<u64>) -> bool {

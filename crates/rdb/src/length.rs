@@ -79,6 +79,13 @@ pub(crate) fn string_at_hand(bytes: &[u8]) -> Option<(Str<'_>, &[u8])> {
     }
 }
 
+/// As [`string_at_hand`], of a string of which only the length matters, in bytes.
+#[inline(always)]
+pub(crate) fn length_at_hand(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (string, rest) = string_at_hand(bytes)?;
+    Some((string.len, rest))
+}
+
 impl<B: Blocks> Input<B> {
     #[inline(always)]
     fn length(&mut self) -> Result<Length, Error> {

@@ -48,12 +48,12 @@ mod value;
 pub use block::{Blocks, Inline, ReadAhead};
 
 pub use entry::{
-    Checksum, Column, Entry, Header, Key, Packed, Part, Skip, Str, StringKey, Text, ValueEnd,
-    Visit, decimal_len, parse_int,
+    Checksum, Entry, Header, Key, Packed, Part, Skip, Str, StringKey, Text, ValueEnd, Visit,
+    decimal_len, parse_int,
 };
 pub use error::{Context, Damage, Error, ErrorKind, PackedError, Quoted};
 pub use limits::{Limits, Options};
 pub use reader::Reader;
 pub use types::{Flavor, ModuleId, ObjectType, RdbType};
 pub use unchecked::{Checker, Unchecked};
-pub use value::Lengths;
+pub use value::{Weight, Weights};

@@ -1,7 +1,7 @@
 //! Hashes (`t_hash.c`): a packed blob of fields and values, a `listpackEx` where fields
 //! expire (Redis 7.4 on), otherwise a table. Template hashes are in `template.rs`.
 
-use offkey_rdb::{Column, Lengths, Packed, Part, RdbType, Str};
+use offkey_rdb::{Packed, Part, RdbType, Str, Weight, Weights};
 
 use super::hash_expire::ExpireIndex;
 use super::model::Model;
@@ -116,28 +116,21 @@ impl HashSizer {
         self.pairs += model.hash_pair(field_len, value_len, false);
     }
 
-    /// Whether more matters of the pairs to come than the lengths of the fields and those of
-    /// the values.
-    pub(crate) fn wants_texts(&self, model: &Model) -> bool {
+    /// What the pairs to come weigh, if nothing else of them matters.
+    pub(crate) fn weights<'m>(&self, model: &'m Model) -> Option<Weights<'m>> {
         let are_apart = match model.rules.hash.field {
             FieldForm::Sds | FieldForm::Mstr => true,
             FieldForm::Entry | FieldForm::ValkeyEntry => false,
         };
-        self.is_rebuilt() || self.may_expire || !are_apart
+        let is_plain = are_apart && !self.may_expire && !self.is_rebuilt();
+        let weights = Weights { first: model.field_weights(), value: model.sds_weights() };
+        is_plain.then_some(weights)
     }
 
-    /// Takes fields or values by their lengths, as [`HashSizer::wants_texts`] allows.
-    pub(crate) fn lengths(&mut self, model: &Model, column: Column, lengths: &Lengths) {
-        for (len, count) in lengths.iter() {
-            let one = match column {
-                Column::Field => {
-                    self.count += count;
-                    model.hash_field(len, false)
-                }
-                Column::Value | Column::Member => model.sds(len),
-            };
-            self.pairs += one.times(count);
-        }
+    /// Takes pairs by their [`HashSizer::weights`].
+    pub(crate) fn weighed(&mut self, count: u64, sum: Weight) {
+        self.count += count;
+        self.pairs += Cost::of(sum);
     }
 
     fn field(&mut self, model: &Model, item: &Str<'_>) {
@@ -320,7 +313,7 @@ impl super::rules::HashRules {
 impl Model {
     /// A field outside its entry, which is where older servers keep all of them.
     #[inline]
-    fn hash_field(&self, field_len: u64, expires: bool) -> Cost {
+    pub(super) fn hash_field(&self, field_len: u64, expires: bool) -> Cost {
         if self.rules.hash.field != FieldForm::Mstr {
             return self.sds(field_len);
         }

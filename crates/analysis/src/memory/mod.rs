@@ -41,6 +41,8 @@ mod zset;
 use std::fmt;
 use std::ops::{Add, AddAssign};
 
+use offkey_rdb::Weight;
+
 pub use alloc::Allocator;
 pub use model::{Config, Model};
 pub use overhead::{DbCounts, OverheadLine};
@@ -154,6 +156,15 @@ impl Cost {
     /// Memory that is counted as it is allocated.
     fn same(bytes: u64) -> Self {
         Self { bytes, usage: bytes }
+    }
+
+    /// Both sizes as a weight.
+    fn weight(self) -> Weight {
+        [self.bytes, self.usage]
+    }
+
+    fn of([bytes, usage]: Weight) -> Self {
+        Self { bytes, usage }
     }
 
     fn times(self, count: u64) -> Self {

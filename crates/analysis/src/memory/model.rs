@@ -1,10 +1,12 @@
 //! A server whose memory is modelled: version, allocator, limits; made once per input.
 
+use offkey_rdb::Weight;
+
 use super::Cost;
 use super::alloc::Allocator;
 use super::object::{KeyHead, ObjectCost};
 use super::profile::Profile;
-use super::rules::{Rules, ZsetNode};
+use super::rules::{FieldForm, Rules, ZsetNode};
 use super::sds::embedded_len;
 use super::skiplist::Nodes;
 use super::template::Templates;
@@ -69,11 +71,15 @@ pub struct Model {
     /// Allocation of a request by its length.
     short: Vec<u16>,
     /// Allocation of a string by its length, and what `MEMORY USAGE` counts of it.
-    sds: Vec<[u16; 2]>,
+    sds: Vec<Weight>,
+    /// The same of a hash's field, where that is no such string.
+    fields: Vec<Weight>,
     /// Costs of a key by the length of its name, without and with an expiry.
     objects: Vec<[ObjectCost; 2]>,
     /// Mean allocation of a skip list's node by the length of its member, or one for all.
     skiplist_nodes: Vec<Nodes>,
+    /// The same as weights, where the length matters.
+    members: Vec<Weight>,
 }
 
 impl Model {
@@ -91,18 +97,23 @@ impl Model {
             allocator,
             short: Vec::new(),
             sds: Vec::new(),
+            fields: Vec::new(),
             objects: Vec::new(),
             skiplist_nodes: Vec::new(),
+            members: Vec::new(),
         };
         let short = (0..TABLE_LEN).map_while(|len| u16::try_from(allocator.usable(len)).ok());
         model.short = short.collect();
-        let sds = (0..TABLE_LEN).map_while(|len| {
-            let Cost { bytes, usage } = model.sds_of(len);
-            Some([u16::try_from(bytes).ok()?, u16::try_from(usage).ok()?])
-        });
-        model.sds = sds.collect();
+        model.sds = (0..TABLE_LEN).map(|len| model.sds_of(len).weight()).collect();
+        if rules.hash.field == FieldForm::Mstr {
+            model.fields =
+                (0..TABLE_LEN).map(|len| model.hash_field(len, false).weight()).collect();
+        }
         model.objects = (0..OBJECTS_LEN).map(|len| model.objects_of(len)).collect();
         model.skiplist_nodes = (0..nodes_len).map(|len| model.skiplist_node(len)).collect();
+        if let ZsetNode::Inside { .. } = rules.zset.node {
+            model.members = model.skiplist_nodes.iter().map_while(|mean| mean.weight()).collect();
+        }
         model
     }
 
@@ -141,9 +152,24 @@ impl Model {
     #[inline]
     pub(crate) fn sds(&self, len: u64) -> Cost {
         match usize::try_from(len).ok().and_then(|len| self.sds.get(len)) {
-            Some([bytes, usage]) => Cost { bytes: u64::from(*bytes), usage: u64::from(*usage) },
+            Some(weight) => Cost::of(*weight),
             None => self.sds_of(len),
         }
+    }
+
+    /// What strings of their own weigh.
+    pub(crate) fn sds_weights(&self) -> &[Weight] {
+        &self.sds
+    }
+
+    /// What fields of hashes weigh that are kept apart from their values.
+    pub(crate) fn field_weights(&self) -> &[Weight] {
+        if self.fields.is_empty() { &self.sds } else { &self.fields }
+    }
+
+    /// What members of sorted sets weigh: as strings of their own, or as nodes.
+    pub(crate) fn member_weights(&self) -> &[Weight] {
+        if self.members.is_empty() { &self.sds } else { &self.members }
     }
 
     /// Allocation of a string of its own.

@@ -1,6 +1,6 @@
 //! Sets (`t_set.c`): an intset, from 7.2 on a small listpack, otherwise a table of strings.
 
-use offkey_rdb::{Lengths, Packed, Part, Str};
+use offkey_rdb::{Packed, Part, Str, Weight, Weights};
 
 use super::model::Model;
 use super::object::ObjectCost;
@@ -79,17 +79,17 @@ impl SetSizer {
         !(few && model.rules.set_listpack)
     }
 
-    /// Whether more matters of the members to come than their lengths.
-    pub(crate) fn wants_texts(&self, model: &Model) -> bool {
-        !matches!(self.form, Form::Members { claimed } if claimed > packed_count_max(model))
+    /// What the members to come weigh, if nothing else of them matters.
+    pub(crate) fn weights<'m>(&self, model: &'m Model) -> Option<Weights<'m>> {
+        let is_plain =
+            matches!(self.form, Form::Members { claimed } if claimed > packed_count_max(model));
+        is_plain.then_some(Weights { first: model.sds_weights(), value: &[] })
     }
 
-    /// Takes members by their lengths, as [`SetSizer::wants_texts`] allows.
-    pub(crate) fn lengths(&mut self, model: &Model, lengths: &Lengths) {
-        for (len, count) in lengths.iter() {
-            self.count += count;
-            self.strings += model.sds(len).times(count);
-        }
+    /// Takes members by their [`SetSizer::weights`].
+    pub(crate) fn weighed(&mut self, count: u64, sum: Weight) {
+        self.count += count;
+        self.strings += Cost::of(sum);
     }
 
     #[inline]

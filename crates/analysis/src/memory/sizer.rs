@@ -1,6 +1,6 @@
 //! Takes the parts of one value after another and tells what its key costs.
 
-use offkey_rdb::{Column, Key, Lengths, Part, RdbType, Str, StringKey, Visit};
+use offkey_rdb::{Key, Part, RdbType, Str, StringKey, Visit, Weight, Weights};
 
 use super::array::ArraySizer;
 use super::hash::HashSizer;
@@ -251,26 +251,26 @@ impl Visit for Sizer<'_> {
         }
     }
 
-    fn wants_texts(&self) -> bool {
+    fn weights(&self) -> Option<Weights<'_>> {
         match self.kind {
-            Kind::Set => self.set.wants_texts(self.model),
-            Kind::Zset => self.zset.wants_texts(),
-            Kind::Hash => self.hash.wants_texts(self.model),
+            Kind::Set => self.set.weights(self.model),
+            Kind::Zset => self.zset.weights(self.model),
+            Kind::Hash => self.hash.weights(self.model),
             Kind::String
             | Kind::List
             | Kind::Template
             | Kind::Stream
             | Kind::Array
             | Kind::Module
-            | Kind::VectorSet => true,
+            | Kind::VectorSet => None,
         }
     }
 
-    fn lengths(&mut self, column: Column, lengths: &Lengths) {
+    fn weighed(&mut self, row_count: u64, sum: Weight) {
         match self.kind {
-            Kind::Set => self.set.lengths(self.model, lengths),
-            Kind::Zset => self.zset.lengths(self.model, lengths),
-            Kind::Hash => self.hash.lengths(self.model, column, lengths),
+            Kind::Set => self.set.weighed(row_count, sum),
+            Kind::Zset => self.zset.weighed(self.model, row_count, sum),
+            Kind::Hash => self.hash.weighed(row_count, sum),
             Kind::String
             | Kind::List
             | Kind::Template

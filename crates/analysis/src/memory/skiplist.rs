@@ -3,6 +3,8 @@
 //! Levels are drawn when a member is inserted: one with probability 3/4, two with 3/16 and
 //! so on. A load draws them anew, so only the mean size of a node can be told.
 
+use offkey_rdb::Weight;
+
 use super::alloc::Allocator;
 
 /// Probability of one more level (`ZSKIPLIST_P`).
@@ -24,6 +26,16 @@ impl Nodes {
     /// A node with `base` bytes beside its levels.
     pub(crate) fn one(allocator: Allocator, base: u64) -> Self {
         Self(u128::from(super::round(node_mean(allocator, base) * Self::PARTS)))
+    }
+
+    /// The parts as a weight, if it can hold them.
+    pub(crate) fn weight(self) -> Option<Weight> {
+        Some([u64::try_from(self.0).ok()?, 0])
+    }
+
+    /// Nodes that together have this weight.
+    pub(crate) fn of([parts, _]: Weight) -> Self {
+        Self(u128::from(parts))
     }
 
     /// So many nodes alike.

@@ -1,7 +1,7 @@
 //! Sorted sets (`t_zset.c`): a packed blob of members and scores, or a skip list together
 //! with a table.
 
-use offkey_rdb::{Lengths, Packed, Part, Str};
+use offkey_rdb::{Packed, Part, Str, Weight, Weights};
 
 use super::model::Model;
 use super::object::ObjectCost;
@@ -110,28 +110,33 @@ impl ZsetSizer {
             self.longest = self.longest.max(len);
             self.blob.push(item);
         }
-        self.outside(model, len, 1);
+        self.outside(model, len);
     }
 
-    /// Whether more matters of the members to come than their lengths.
-    pub(crate) fn wants_texts(&self) -> bool {
-        self.form != Form::Members { many: true }
+    /// What the members to come weigh, if nothing else of them matters.
+    pub(crate) fn weights<'m>(&self, model: &'m Model) -> Option<Weights<'m>> {
+        let is_plain = self.form == Form::Members { many: true };
+        is_plain.then_some(Weights { first: model.member_weights(), value: &[] })
     }
 
-    /// Takes members by their lengths, as [`ZsetSizer::wants_texts`] allows.
-    pub(crate) fn lengths(&mut self, model: &Model, lengths: &Lengths) {
-        for (len, count) in lengths.iter() {
-            self.count += count;
-            self.outside(model, len, count);
+    /// Takes members by their [`ZsetSizer::weights`].
+    pub(crate) fn weighed(&mut self, model: &Model, count: u64, sum: Weight) {
+        self.count += count;
+        match model.rules.zset.node {
+            ZsetNode::Apart => {
+                self.strings += Cost::of(sum);
+                self.nodes.add(model.skiplist_node(0).times(count));
+            }
+            ZsetNode::Inside { .. } => self.nodes.add(Nodes::of(sum)),
         }
     }
 
-    /// Adds members of this length as nodes of a skip list.
+    /// Adds a member of this length as a node of a skip list.
     #[inline]
-    fn outside(&mut self, model: &Model, len: u64, count: u64) {
-        self.nodes.add(model.skiplist_node(len).times(count));
+    fn outside(&mut self, model: &Model, len: u64) {
+        self.nodes.add(model.skiplist_node(len));
         if model.rules.zset.node == ZsetNode::Apart {
-            self.strings += model.sds(len).times(count);
+            self.strings += model.sds(len);
         }
     }
 

@@ -12,10 +12,11 @@
 //! Expiries are in milliseconds since 1970, fixed-width numbers little endian.
 
 use crate::block::Blocks;
-use crate::entry::{Column, Part, Visit};
+use crate::entry::{Part, Visit};
 use crate::error::{Error, ErrorKind};
 use crate::length::string_at_hand;
-use crate::value::{Value, Workspace, insert_at_hand};
+use crate::value::weights::weight_at_hand;
+use crate::value::{Value, WITH_TEXTS, insert_at_hand};
 
 /// Latest expiry a field can have, 48 bits without the two last values
 /// (`ebuckets.h`, `EB_EXPIRE_TIME_MAX`).
@@ -29,32 +30,24 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     /// Reads pairs up to the first that is not at hand, is of an uncommon form or has a field
     /// that was there before; answers how many.
     fn pairs_at_hand(&mut self, count_max: u64) -> u64 {
-        let (only_lengths, count_max) = self.look_at_rows(count_max);
+        let weighed =
+            self.weigh_at_hand(count_max, |rest, weights| weight_at_hand(rest, weights.value));
+        if let Some(count) = weighed {
+            return count;
+        }
+        let count_max = count_max.min(WITH_TEXTS);
         let bytes = self.input.rest();
         let (mut rest, mut count) = (bytes, 0);
-        let Workspace { unique, lengths: [fields, values], .. } = &mut *self.workspace;
         while count < count_max {
             let Some((field, after)) = string_at_hand(rest) else { break };
             let Some((value, after)) = string_at_hand(after) else { break };
-            if !insert_at_hand(unique, rest, &field) {
+            if !insert_at_hand(&mut self.workspace.unique, rest) {
                 // The other way of reading finds it again.
                 break;
             }
-            match (fields.count_mut(field.len), values.count_mut(value.len)) {
-                (Some(of_field), Some(of_value)) if only_lengths => {
-                    *of_field += 1;
-                    *of_value += 1;
-                }
-                _ => self.visitor.pair(field, value),
-            }
+            self.visitor.pair(field, value);
             rest = after;
             count += 1;
-        }
-        if only_lengths {
-            self.visitor.lengths(Column::Field, fields);
-            self.visitor.lengths(Column::Value, values);
-            fields.clear();
-            values.clear();
         }
         let len = bytes.len() - rest.len();
         self.input.consume(len);

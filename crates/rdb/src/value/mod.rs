@@ -3,25 +3,25 @@
 mod array;
 mod backward;
 mod hash;
-mod lengths;
 mod list;
 mod module;
 mod packed_items;
 mod stream;
 mod stream_node;
 mod unique;
+mod weights;
 mod zset;
 
 use std::collections::BTreeMap;
 
 pub(crate) use backward::is_right;
-pub use lengths::Lengths;
 pub(crate) use module::skip_ops;
 pub(crate) use packed_items::{Columns, check_items};
 pub(crate) use unique::{Unique, WINDOW_LEN};
+pub use weights::{Weight, Weights};
 
 use crate::block::Blocks;
-use crate::entry::{Column, Packed, Part, Str, Visit};
+use crate::entry::{Packed, Part, Visit};
 use crate::error::{Error, ErrorKind};
 use crate::input::Input;
 use crate::length::string_at_hand;
@@ -39,9 +39,6 @@ pub(crate) struct Workspace {
     pub(crate) unique: Unique,
     /// Field count of each hash template of the file.
     pub(crate) templates: BTreeMap<u64, u64>,
-    /// Members or fields, and the fields' values, that are counted by their lengths; nothing
-    /// between values.
-    pub(crate) lengths: [Lengths; 2],
 }
 
 /// One value on its way from the input to a visitor.
@@ -168,39 +165,23 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         Ok(())
     }
 
-    /// Whether of the next rows, of which `count_max` are left, only the lengths matter; how many
-    /// to read before it is asked again.
-    fn look_at_rows(&self, count_max: u64) -> (bool, u64) {
-        /// A row of these may be the one that decides.
-        const WITH_TEXTS: u64 = 32;
-        if count_max < Lengths::WORTH {
-            return (false, count_max);
-        }
-        if self.visitor.wants_texts() { (false, WITH_TEXTS) } else { (true, count_max) }
-    }
-
     /// Reads members up to the first that is not at hand, is of an uncommon form or was there
     /// before; answers how many.
     fn members_at_hand(&mut self, count_max: u64) -> u64 {
-        let (only_lengths, count_max) = self.look_at_rows(count_max);
+        if let Some(count) = self.weigh_at_hand(count_max, |rest, _| Some(([0; 2], rest))) {
+            return count;
+        }
+        let count_max = count_max.min(WITH_TEXTS);
         let bytes = self.input.rest();
         let (mut rest, mut count) = (bytes, 0);
-        let Workspace { unique, lengths: [lengths, _], .. } = &mut *self.workspace;
         while count < count_max {
             let Some((member, after)) = string_at_hand(rest) else { break };
-            if !insert_at_hand(unique, rest, &member) {
+            if !insert_at_hand(&mut self.workspace.unique, rest) {
                 break;
             }
-            match lengths.count_mut(member.len) {
-                Some(of_len) if only_lengths => *of_len += 1,
-                _ => self.visitor.member(member),
-            }
+            self.visitor.member(member);
             rest = after;
             count += 1;
-        }
-        if only_lengths {
-            self.visitor.lengths(Column::Member, lengths);
-            lengths.clear();
         }
         let len = bytes.len() - rest.len();
         self.input.consume(len);
@@ -237,19 +218,28 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     }
 }
 
+/// Rows handed out before it is asked again whether they are wanted one by one: one of them may be
+/// the one that decides.
+const WITH_TEXTS: u64 = 16;
+
 /// Notes the string that `bytes` begins with; false if it stood there before.
 ///
 /// Always inlined: it is most of what its callers do for a string.
 #[inline(always)]
-fn insert_at_hand(unique: &mut Unique, bytes: &[u8], string: &Str<'_>) -> bool {
+fn insert_at_hand(unique: &mut Unique, bytes: &[u8]) -> bool {
     if unique.is_full() {
         return true;
     }
     match bytes {
         [len, text @ ..] if usize::from(*len) <= WINDOW_LEN => match text.first_chunk() {
             Some(window) => unique.insert_in(window, usize::from(*len)),
-            None => unique.insert(string),
+            None => insert_any(unique, bytes),
         },
-        _ => unique.insert(string),
+        _ => insert_any(unique, bytes),
     }
+}
+
+#[inline(never)]
+fn insert_any(unique: &mut Unique, bytes: &[u8]) -> bool {
+    string_at_hand(bytes).is_none_or(|(string, _)| unique.insert(&string))
 }

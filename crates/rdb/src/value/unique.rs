@@ -12,24 +12,58 @@ use crate::packed::Item;
 /// without that reason, the hashes are looked through.
 #[derive(Debug)]
 pub(crate) struct Unique {
-    words: Vec<u64>,
+    words: Box<[u64; Self::COUNT_MAX]>,
     /// Words that the value at hand uses, less one: a power of two less one.
     mask: usize,
-    hashes: Vec<u64>,
-    /// Elements remembered, and how many may be.
-    count: usize,
+    /// Filled from the place `count_max` down, so that what is left is all there is to look at.
+    hashes: Box<[u64; Self::COUNT_MAX]>,
+    /// Elements that may be remembered, and how many of them still can be.
     count_max: usize,
-    /// What hashes are made with: others each time, so that no file can hold elements that are
-    /// made to be taken for one.
-    keys: [u64; 2],
+    left: usize,
+    keys: Keys,
+}
+
+/// What hashes are made with: others each time, so that no file can hold elements that are made
+/// to be taken for one.
+#[derive(Debug)]
+struct Keys {
+    first: u64,
+    /// One for each length of a text in a window.
+    last: [u64; WINDOW_LEN + 1],
+    /// Of integers, which are no texts, whatever their bytes.
+    int: u64,
+    /// Of longer texts.
+    long: u64,
+}
+
+impl Keys {
+    fn new() -> Self {
+        let (random, mut number) = (RandomState::new(), 0u8);
+        let mut next = || {
+            number += 1;
+            random.hash_one(number)
+        };
+        Self {
+            first: next(),
+            last: [(); WINDOW_LEN + 1].map(|()| next()),
+            int: next(),
+            long: next(),
+        }
+    }
+
+    /// Folds a product, which spreads every bit of both factors.
+    #[inline(always)]
+    fn hash(&self, first: u64, last: u64) -> u64 {
+        let product = u128::from(first ^ self.first).wrapping_mul(u128::from(last));
+        let [high, low] = words_of(product);
+        high ^ low
+    }
 }
 
 impl Default for Unique {
     fn default() -> Self {
-        let [words, hashes] = [0; 2].map(|zero| vec![zero; Self::COUNT_MAX]);
-        let random = RandomState::new();
-        let keys = [0, 1].map(|number: u8| random.hash_one(number));
-        Self { words, mask: 0, hashes, count: 0, count_max: 0, keys }
+        let [words, hashes] = [0; 2].map(|zero| Box::new([zero; Self::COUNT_MAX]));
+        Self { words, mask: 0, hashes, count_max: 0, left: 0, keys: Keys::new() }
     }
 }
 
@@ -41,9 +75,9 @@ impl Unique {
     /// as they are remembered: few take little of the words.
     #[inline]
     pub(crate) fn begin(&mut self, count_max: u64) {
-        self.count = 0;
         self.count_max =
             usize::try_from(count_max).map_or(Self::COUNT_MAX, |max| max.min(Self::COUNT_MAX));
+        self.left = self.count_max;
         let words = self.count_max.next_power_of_two();
         self.mask = words - 1;
         self.words.iter_mut().take(words).for_each(|word| *word = 0);
@@ -63,7 +97,7 @@ impl Unique {
     /// Whether no more elements are remembered.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.count >= self.count_max
+        self.left == 0
     }
 
     /// As [`Unique::insert`].
@@ -71,7 +105,7 @@ impl Unique {
     pub(crate) fn insert_item(&mut self, element: Item<'_>) -> bool {
         match element {
             Item::Int(value) => {
-                self.insert_hash(self.hash_of_words(value.cast_unsigned(), 0, INT_LEN))
+                self.insert_hash(self.keys.hash(value.cast_unsigned(), self.keys.int))
             }
             Item::Short(bytes) => self.insert_hash(self.hash(bytes)),
             Item::Long(_) => true,
@@ -87,28 +121,26 @@ impl Unique {
 
     #[inline(always)]
     fn insert_hash(&mut self, hash: u64) -> bool {
-        if self.is_full() {
-            return true;
-        }
+        let left = self.left.wrapping_sub(1);
+        let Some(own) = self.hashes.get_mut(left) else { return true };
         #[expect(clippy::cast_possible_truncation, reason = "the low bits of a hash")]
-        let at = hash as usize & self.mask;
+        let at = hash as usize & self.mask & (Self::COUNT_MAX - 1);
         let bits = 1 << (hash >> 58) | 1 << (hash >> 52 & 63);
         let Some(word) = self.words.get_mut(at) else { return true };
         let may_be_there = *word & bits == bits;
         *word |= bits;
+        *own = hash;
         if may_be_there && self.is_there(hash) {
             return false;
         }
-        if let Some(own) = self.hashes.get_mut(self.count) {
-            *own = hash;
-            self.count = self.count.wrapping_add(1);
-        }
+        self.left = left;
         true
     }
 
     #[cold]
     fn is_there(&self, hash: u64) -> bool {
-        self.hashes.get(..self.count).is_some_and(|hashes| hashes.contains(&hash))
+        let hashes = self.hashes.get(self.left..self.count_max);
+        hashes.is_some_and(|hashes| hashes.contains(&hash))
     }
 
     #[inline(always)]
@@ -117,7 +149,8 @@ impl Unique {
         let mask = mask.and_then(|mask| mask.first_chunk()).unwrap_or(&[0; WINDOW_LEN]);
         let text = u128::from_le_bytes(*window) & u128::from_le_bytes(*mask);
         let [first, last] = words_of(text);
-        self.hash_of_words(first, last, len)
+        let key = self.keys.last.get(len).unwrap_or(&self.keys.long);
+        self.keys.hash(first, last ^ key)
     }
 
     /// A hash of all of a text's bytes.
@@ -129,27 +162,14 @@ impl Unique {
             return self.hash_in(&window, bytes.len());
         };
         let (windows, _) = bytes.as_chunks::<WINDOW_LEN>();
-        let state = windows.iter().fold(0, |state, window| {
+        let add = |state: u64, window: &[u8; WINDOW_LEN]| {
             let [first, last] = words_of(u128::from_le_bytes(*window));
-            self.hash_of_words(first ^ state, last, 0)
-        });
-        let [first, last] = words_of(u128::from_le_bytes(*end));
-        self.hash_of_words(first ^ state, last, bytes.len())
-    }
-
-    /// Folds a product, which spreads every bit of both factors.
-    #[inline(always)]
-    fn hash_of_words(&self, first: u64, last: u64, len: usize) -> u64 {
-        let [first_key, last_key] = self.keys;
-        let length = (len as u64).wrapping_mul(0x8ebc_6af0_9c88_c6e3);
-        let factor = u128::from(last ^ last_key ^ length);
-        let [high, low] = words_of(u128::from(first ^ first_key).wrapping_mul(factor));
-        high ^ low
+            self.keys.hash(first ^ state, last ^ self.keys.long)
+        };
+        let state = self.keys.hash(bytes.len() as u64, self.keys.long);
+        add(windows.iter().fold(state, add), end)
     }
 }
-
-/// In the place of a text's length: an integer is no text, whatever its bytes.
-const INT_LEN: usize = usize::MAX;
 
 /// Longest text that [`Unique::insert_in`] takes from the bytes it begins.
 pub(crate) const WINDOW_LEN: usize = 16;

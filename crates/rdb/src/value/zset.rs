@@ -6,10 +6,10 @@
 //! ```
 
 use crate::block::Blocks;
-use crate::entry::{Column, Part, Visit};
+use crate::entry::{Part, Visit};
 use crate::error::Error;
 use crate::length::string_at_hand;
-use crate::value::{Value, Workspace, insert_at_hand};
+use crate::value::{Value, WITH_TEXTS, insert_at_hand};
 
 impl<B: Blocks, V: Visit> Value<'_, B, V> {
     pub(super) fn zset_text(&mut self) -> Result<(), Error> {
@@ -45,27 +45,25 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
     /// Reads members and scores up to the first that are not at hand or not usual; answers
     /// how many.
     fn scored_at_hand(&mut self, count_max: u64) -> u64 {
-        let (only_lengths, count_max) = self.look_at_rows(count_max);
+        let weighed = self.weigh_at_hand(count_max, |rest, _| {
+            let (_, rest) = score_at_hand(rest)?;
+            Some(([0; 2], rest))
+        });
+        if let Some(count) = weighed {
+            return count;
+        }
+        let count_max = count_max.min(WITH_TEXTS);
         let bytes = self.input.rest();
         let (mut rest, mut count) = (bytes, 0);
-        let Workspace { unique, lengths: [lengths, _], .. } = &mut *self.workspace;
         while count < count_max {
             let Some((member, after)) = string_at_hand(rest) else { break };
-            let Some((score, after)) = after.split_first_chunk() else { break };
-            let score = f64::from_le_bytes(*score);
-            if score.is_nan() || !insert_at_hand(unique, rest, &member) {
+            let Some((score, after)) = score_at_hand(after) else { break };
+            if !insert_at_hand(&mut self.workspace.unique, rest) {
                 break;
             }
-            match lengths.count_mut(member.len) {
-                Some(of_len) if only_lengths => *of_len += 1,
-                _ => self.visitor.scored(member, score),
-            }
+            self.visitor.scored(member, score);
             rest = after;
             count += 1;
-        }
-        if only_lengths {
-            self.visitor.lengths(Column::Member, lengths);
-            lengths.clear();
         }
         let len = bytes.len() - rest.len();
         self.input.consume(len);
@@ -82,4 +80,13 @@ impl<B: Blocks, V: Visit> Value<'_, B, V> {
         self.visitor.part(Part::Score(score));
         Ok(())
     }
+}
+
+/// Decodes the score that begins `bytes`, if it is all there and a number; answers also what
+/// follows it.
+#[inline(always)]
+fn score_at_hand(bytes: &[u8]) -> Option<(f64, &[u8])> {
+    let (score, rest) = bytes.split_first_chunk()?;
+    let score = f64::from_le_bytes(*score);
+    (!score.is_nan()).then_some((score, rest))
 }
