@@ -4,9 +4,10 @@
 //! All of it stands in blocks of the input, which it shares, so that another thread can do the
 //! checking while the reader goes on.
 
-use std::hint::black_box;
 use std::ops::Range;
 use std::sync::Arc;
+
+use prefetch_index::prefetch_index;
 
 use crate::entry::Packed;
 use crate::error::{Damage, PackedError};
@@ -150,10 +151,11 @@ impl Checker {
         let mut start = 0;
         for (block, _, end) in blocks.drain(..) {
             let blobs = blobs.get(start..end).unwrap_or_default();
-            for (blob, next) in blobs.iter().zip(blobs.iter().skip(1).chain(blobs.last())) {
-                // The end of the next one, where its walk begins, comes near from memory while
-                // this one is checked: nothing waits for it.
-                black_box(block.get(next.what.0.end.saturating_sub(1)).copied());
+            for (number, blob) in blobs.iter().enumerate() {
+                if let Some(next) = blobs.get(number + BLOBS_AHEAD) {
+                    let (place, blob) = &next.what;
+                    bring(&block, place, blob.expanded_len.is_none());
+                }
                 let Pending { what: (place, what), at, value_number } = blob;
                 if let Err(found) = self.check_blob(&block, place, *what, *at) {
                     damage.push((*value_number, found));
@@ -191,6 +193,28 @@ impl Checker {
     }
 }
 
+/// How long before they are checked strings and blobs are fetched from where another core left
+/// them.
+const STRINGS_AHEAD: usize = 6;
+const BLOBS_AHEAD: usize = 2;
+
+/// Has what stands in `place` fetched while other things are done: its first bytes, or its last if
+/// it is walked from there. More of them follow by themselves.
+fn bring(block: &[u8], place: &Range<usize>, from_end: bool) {
+    const LINE_LEN: usize = 64;
+    const LEN_MAX: usize = 256;
+    let Range { start, end } = *place;
+    let (start, end) = if from_end {
+        (start.max(end.saturating_sub(LEN_MAX)), end)
+    } else {
+        (start, end.min(start.saturating_add(LEN_MAX)))
+    };
+    for at in (start..end).step_by(LINE_LEN) {
+        prefetch_index(block, at);
+    }
+    prefetch_index(block, end);
+}
+
 /// Checks strings side by side, whichever of the blocks they are in.
 fn find_in_strings(
     blocks: &[(Arc<[u8]>, usize, usize)],
@@ -201,7 +225,12 @@ fn find_in_strings(
     let payloads = blocks.iter().flat_map(|(block, end, _)| {
         let strings = strings.get(start..*end).unwrap_or_default();
         start = *end;
-        strings.iter().map(|string| string.what.within(block))
+        strings.iter().enumerate().map(move |(number, string)| {
+            if let Some(next) = strings.get(number + STRINGS_AHEAD) {
+                bring(block, &next.what.place, false);
+            }
+            string.what.within(block)
+        })
     });
     lzf::check_all(payloads, |number| {
         let block = blocks.iter().find(|(_, end, _)| number < *end);
