@@ -135,24 +135,32 @@ impl<B: Blocks> Keys<'_, '_, B> {
                 Step::Template { .. } => {
                     self.reader.value(&mut offkey_rdb::Skip)?;
                 }
-                Step::Key(key) => {
-                    self.sizer.begin(&key);
-                    let sizer = &mut self.sizer;
-                    let end = self.reader.value_unchecked(&mut Polled { sizer, poll })?;
-                    let is_whole = end.damage.is_none();
-                    let sizes = is_whole.then(|| self.sizer.finish(end.serialized_len));
-                    self.batch.push(&key, self.reader.key(), end, sizes);
-                    poll.count_key();
-                }
+                Step::Key(key) => self.value(&key, poll)?,
                 Step::End(checksum) => return Ok(checksum),
             }
-            self.strings_at_hand(poll, info);
-            while self.batch.is_full() || self.reader.has_much_unchecked() {
-                self.deliver(deliver)?;
+            loop {
                 self.strings_at_hand(poll, info);
+                while self.batch.is_full() || self.reader.has_much_unchecked() {
+                    self.deliver(deliver)?;
+                    self.strings_at_hand(poll, info);
+                }
+                let Some(key) = self.reader.key_at_hand() else { break };
+                self.value(&key, poll)?;
             }
             next = step(self.reader, info)?;
         }
+    }
+
+    /// Reads the value of a key.
+    fn value(&mut self, key: &Key, poll: &mut Poll<'_>) -> Result<(), Stop> {
+        self.sizer.begin(key);
+        let sizer = &mut self.sizer;
+        let end = self.reader.value_unchecked(&mut Polled { sizer, poll })?;
+        let is_whole = end.damage.is_none();
+        let sizes = is_whole.then(|| self.sizer.finish(end.serialized_len));
+        self.batch.push(key, self.reader.key(), end, sizes);
+        poll.count_key();
+        Ok(())
     }
 
     /// Reads string keys as long as they are plain and there is room for them.

@@ -124,13 +124,11 @@ impl<B: Blocks> Reader<B> {
     /// Damage of the file's framing, a limit, a failure of the source, and any call after
     /// [`Entry::End`] or an error.
     pub fn next_entry(&mut self) -> Result<Entry<'_>, Error> {
+        if let Some(key) = self.key_at_hand() {
+            return Ok(Entry::Key(key));
+        }
         match self.pending {
-            Pending::Entry => {
-                if let Some(key) = self.key_at_hand() {
-                    self.pending = Pending::Value(key.rdb_type);
-                    return Ok(Entry::Key(key));
-                }
-            }
+            Pending::Entry => {}
             Pending::Value(_) | Pending::Template { .. } => {
                 self.value(&mut Skip)?;
             }
@@ -168,6 +166,7 @@ impl<B: Blocks> Reader<B> {
     ///
     /// # Errors
     /// As [`Reader::value`].
+    #[inline]
     pub fn value_unchecked(&mut self, visitor: &mut impl Visit) -> Result<ValueEnd, Error> {
         let pending = std::mem::replace(&mut self.pending, Pending::Nothing);
         let start = self.input.at();

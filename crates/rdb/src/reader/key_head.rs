@@ -1,6 +1,6 @@
 //! What stands before a value, in its commonest form: read in one piece, for any type.
 
-use super::Reader;
+use super::{Pending, Reader};
 use crate::block::Blocks;
 use crate::entry::Key;
 use crate::types::{RdbType, opcode};
@@ -9,10 +9,14 @@ use crate::types::{RdbType, opcode};
 const PADDED_LEN: usize = 64;
 
 impl<B: Blocks> Reader<B> {
-    /// Takes what stands before a value, if it is of the commonest form and all at hand: an expiry
-    /// in milliseconds or nothing, a type, and a name of less than 64 bytes.
+    /// As [`Reader::next_entry`], of a key whose record begins in the commonest form and is at
+    /// hand so far: with an expiry in milliseconds or nothing, a type, and a name of less than 64
+    /// bytes. Nothing if another entry or the value of the last one comes next.
     #[inline]
-    pub(super) fn key_at_hand(&mut self) -> Option<Key> {
+    pub fn key_at_hand(&mut self) -> Option<Key> {
+        if self.pending != Pending::Entry {
+            return None;
+        }
         let at = self.input.at();
         let bytes = self.input.rest();
         let (expire_at_ms, [byte, name_len @ 0..=0x3f, rest @ ..]) = expiry(bytes)? else {
@@ -27,6 +31,7 @@ impl<B: Blocks> Reader<B> {
         self.key.truncate(name_len);
         let len = bytes.len() - rest.len() + name_len;
         self.input.consume(len);
+        self.pending = Pending::Value(rdb_type);
         Some(Key {
             db: self.db,
             key_len: name_len as u64,
