@@ -4,14 +4,14 @@
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{TryRecvError, sync_channel};
 use std::thread;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use offkey_rdb::{
-    Blocks, Checker, Checksum, Entry, Error, Key, Part, RdbType, Reader, Str, Visit, Weight,
-    Weights,
+    Blocks, Checker, Checksum, Entry, Error, Helper, Key, Part, RdbType, Reader, Str, Visit,
+    Weight, Weights,
 };
 
 use crate::aggregate::prefixes::Wanted;
@@ -60,6 +60,7 @@ type Deliver<'d> = dyn FnMut(Batch) -> Option<Batch> + 'd;
 /// Reads in a thread of its own, ahead of `sink`.
 pub(crate) fn apart<T: Send>(
     sink: &mut Sink<'_, impl Observe>,
+    helper: Option<&Helper>,
     read: impl FnOnce(&mut Deliver<'_>) -> Result<T, Stop> + Send,
 ) -> Result<T, Stop> {
     /// Batches that travel between the threads.
@@ -83,14 +84,26 @@ pub(crate) fn apart<T: Send>(
                 next.or_else(|_| empty.recv()).ok()
             })
         });
-        for mut batch in full {
+        let next = || loop {
+            match full.try_recv() {
+                Ok(batch) => return Some(batch),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {
+                    if !helper.is_some_and(Helper::read_ahead) {
+                        return full.recv().ok();
+                    }
+                }
+            }
+        };
+        while let Some(mut batch) = next() {
             if !sink.take(&mut batch) {
                 break;
             }
             // Nobody wants it once the reading has ended.
             let _ = empty_sender.send(batch);
         }
-        drop(empty_sender);
+        // Nothing is waited for that is no longer wanted.
+        drop((full, empty_sender));
         reading.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use offkey_rdb::{Blocks, Checker, Checksum, Error, RdbType, Reader};
+use offkey_rdb::{Blocks, Checker, Checksum, Error, Helper, RdbType, Reader};
 
 use crate::aggregate::prefixes::Wanted;
 use crate::batch::Batch;
@@ -108,15 +108,23 @@ fn open_and_read(
     let mut source = Source::open(input)?;
     info.bytes_total = source.len;
     info.warnings.append(&mut source.notes);
+    // All else may keep a thread waiting for ever, and has one to itself that nobody waits for.
+    let file = if options.threads == Some(1) { None } else { source.stored_file() };
     let watch = source.watch();
     let is_compressed = source.is_compressed;
     let meter = poll.meter(&source);
     let _unwanted = Unwanted(Arc::clone(&meter));
     let rdb_options = offkey_rdb::Options { checksum: options.checksum, force: options.force };
-    let mut reader = Reader::read_ahead(source.reader, rdb_options)?;
+    let (mut reader, helper) = match file {
+        Some(file) => {
+            let (reader, helper) = Reader::in_turns(file, rdb_options)?;
+            (reader, Some(helper))
+        }
+        None => (Reader::read_ahead(source.reader, rdb_options)?, None),
+    };
     info.rdb_version = Some(reader.header().version);
     info.flavor = Some(reader.header().flavor.to_string());
-    let read = entries(&mut reader, input, options, poll, observer, info);
+    let read = entries(&mut reader, helper.as_ref(), input, options, poll, observer, info);
     info.bytes_read =
         if is_compressed { meter.bytes_read.load(Ordering::Relaxed) } else { reader.at() };
     let checksum = read?;
@@ -138,6 +146,7 @@ impl Drop for Unwanted {
 
 fn entries<B: Blocks + Send>(
     reader: &mut Reader<B>,
+    helper: Option<&Helper>,
     input: &Input,
     options: &Options,
     poll: &mut Poll<'_>,
@@ -169,7 +178,7 @@ fn entries<B: Blocks + Send>(
     let read = if options.threads == Some(1) {
         keys.read(next, poll, info, &mut |mut batch| sink.take(&mut batch).then_some(batch))
     } else {
-        apart(&mut sink, |deliver| keys.read(next, poll, info, deliver))
+        apart(&mut sink, helper, |deliver| keys.read(next, poll, info, deliver))
     };
     info.bytes = sink.bytes;
     let checksum = read?;

@@ -4,12 +4,13 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Cursor, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flate2::read::MultiGzDecoder;
+use offkey_rdb::ReadAt;
 
 /// Linux' `O_NONBLOCK`: opening a pipe nobody writes to must not wait.
 const O_NONBLOCK: i32 = 0o4000;
@@ -206,6 +207,10 @@ pub(crate) struct Meter {
     pub(crate) stop: Arc<AtomicBool>,
 }
 
+fn cancelled() -> io::Error {
+    io::Error::other("cancelled")
+}
+
 struct Metered<R> {
     source: R,
     meter: Arc<Meter>,
@@ -214,10 +219,30 @@ struct Metered<R> {
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.meter.stop.load(Ordering::Relaxed) {
-            return Err(io::Error::other("cancelled"));
+            return Err(cancelled());
         }
         let len = self.source.read(buf)?;
         self.meter.bytes_read.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(len)
+    }
+}
+
+/// A file from some byte on, as it is stored.
+pub(crate) struct StoredFile {
+    file: File,
+    start: u64,
+    meter: Arc<Meter>,
+}
+
+impl ReadAt for StoredFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.meter.stop.load(Ordering::Relaxed) {
+            return Err(cancelled());
+        }
+        let offset = self.start.saturating_add(offset);
+        let len = self.file.read_at(buf, offset)?;
+        // What was read twice, or not in order, counts once.
+        self.meter.bytes_read.fetch_max(offset.saturating_add(len as u64), Ordering::Relaxed);
         Ok(len)
     }
 }
@@ -265,6 +290,8 @@ pub(crate) struct Source {
     /// The mark that ends a replication stream.
     pub(crate) end_mark: Option<Vec<u8>>,
     watched: Option<(File, u64, (i64, i64))>,
+    /// Bytes of a replication header before the file.
+    start: u64,
 }
 
 impl Source {
@@ -319,7 +346,7 @@ impl Source {
             is_compressed = true;
             reader = Box::new(Cursor::new(head.clone()).chain(expanded));
         }
-        let mut end_mark = None;
+        let (mut end_mark, mut start) = (None, 0);
         if let Some((header_len, mark)) = replication_header(&head) {
             io::copy(&mut reader.by_ref().take(header_len), &mut io::sink())
                 .map_err(SourceError::Read)?;
@@ -327,12 +354,19 @@ impl Source {
             notes.push(format!(
                 "a replication header of {header_len} bytes was skipped; offsets count from its end"
             ));
-            end_mark = mark;
+            (end_mark, start) = (mark, header_len);
         }
         match foreign(&head) {
             Some(what) => Err(SourceError::Foreign(what)),
-            None => Ok(Self { reader, len, meter, is_compressed, notes, end_mark, watched }),
+            None => Ok(Self { reader, len, meter, is_compressed, notes, end_mark, watched, start }),
         }
+    }
+
+    /// The file, if it is one that holds the data as they are: it can be read from any place.
+    pub(crate) fn stored_file(&self) -> Option<StoredFile> {
+        let (file, ..) = self.watched.as_ref().filter(|_| !self.is_compressed)?;
+        let (start, meter) = (self.start, Arc::clone(&self.meter));
+        Some(StoredFile { file: file.try_clone().ok()?, start, meter })
     }
 
     /// What tells, after reading, whether the file stayed as it was.

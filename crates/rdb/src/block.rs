@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use crate::in_turns::{Helper, InTurns, ReadAt};
+
 /// Bytes kept free before a block's data: the most that can be asked for in one piece.
 pub(crate) const HEADROOM: usize = 64 << 10;
 
 /// Bytes of data in a block. Small enough to stay in a core's cache between the reading,
 /// the checksum and the parsing.
-const BLOCK_LEN: usize = 256 << 10;
+pub(crate) const BLOCK_LEN: usize = 256 << 10;
 
 /// Blocks that travel between the two threads of [`read_ahead`].
 const BLOCKS_AHEAD: usize = 16;
@@ -47,6 +49,11 @@ impl Block {
         Self { buf: Arc::default(), end: HEADROOM, crc_before: 0 }
     }
 
+    /// Whether it has no buffer.
+    pub(crate) fn is_none(&self) -> bool {
+        self.buf.is_empty()
+    }
+
     /// The bytes read into this block, without what was copied before them.
     pub(crate) fn data(&self) -> &[u8] {
         self.buf.get(HEADROOM..self.end).unwrap_or_default()
@@ -64,7 +71,7 @@ impl Block {
 
     /// Reads until the block is full or the input ends; the block holds what was read
     /// before a failure.
-    fn fill(&mut self, source: &mut impl Read) -> io::Result<()> {
+    pub(crate) fn fill(&mut self, source: &mut impl Read) -> io::Result<()> {
         self.end = HEADROOM;
         let buf = Arc::make_mut(&mut self.buf);
         while let Some(free) = buf.get_mut(self.end..).filter(|free| !free.is_empty()) {
@@ -103,6 +110,25 @@ impl<R: Read> Inline<R> {
     pub(crate) fn new(source: R, checksum: bool) -> Self {
         Self { source, crc: checksum.then_some(0), ended: false, failure: None }
     }
+
+    /// Whether the source has neither failed nor ended so far.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.ended && self.failure.is_none()
+    }
+
+    pub(crate) fn source_mut(&mut self) -> &mut R {
+        &mut self.source
+    }
+
+    /// Notes of the next block whether it is the last one, and in it the checksum of those before.
+    pub(crate) fn note(&mut self, mut block: Block) -> Block {
+        self.ended = block.end < block.buf.len();
+        if let Some(crc) = &mut self.crc {
+            block.crc_before = *crc;
+            *crc = crate::crc64::update(*crc, block.data());
+        }
+        block
+    }
 }
 
 impl<R: Read> Blocks for Inline<R> {
@@ -113,25 +139,31 @@ impl<R: Read> Blocks for Inline<R> {
         if self.ended {
             return Ok(Block::none());
         }
-        if block.buf.is_empty() {
+        if block.is_none() {
             block = Block::empty(); // A small file needs no more than one.
         }
         match block.fill(&mut self.source) {
-            Ok(()) => self.ended = block.end < block.buf.len(),
+            Ok(()) => {}
             Err(failure) if block.data().is_empty() => return Err(failure),
             Err(failure) => self.failure = Some(failure),
         }
-        if let Some(crc) = &mut self.crc {
-            block.crc_before = *crc;
-            *crc = crate::crc64::update(*crc, block.data());
-        }
-        Ok(block)
+        Ok(self.note(block))
     }
 }
 
 /// Blocks that another thread has read, so that reading and checksum cost no wall time.
 #[derive(Debug)]
-pub struct ReadAhead {
+pub struct ReadAhead(Way);
+
+#[derive(Debug)]
+enum Way {
+    Thread(Thread),
+    InTurns(InTurns),
+}
+
+/// A thread that does nothing else.
+#[derive(Debug)]
+struct Thread {
     full: Receiver<io::Result<Block>>,
     used: SyncSender<Block>,
     /// Used blocks that are still to go back.
@@ -142,6 +174,18 @@ impl ReadAhead {
     /// Starts a thread that reads `source` a few blocks ahead; it ends with the source or
     /// when the blocks are no longer wanted.
     pub(crate) fn start(source: impl Read + Send + 'static, checksum: bool) -> Self {
+        Self(Way::Thread(Thread::start(source, checksum)))
+    }
+
+    /// Has `source` read ahead by whoever has the helper, and in between by who wants the blocks.
+    pub(crate) fn in_turns(source: impl ReadAt + 'static, checksum: bool) -> (Self, Helper) {
+        let (blocks, helper) = InTurns::start(source, checksum);
+        (Self(Way::InTurns(blocks)), helper)
+    }
+}
+
+impl Thread {
+    fn start(source: impl Read + Send + 'static, checksum: bool) -> Self {
         let (full_sender, full) = sync_channel(BLOCKS_AHEAD);
         let (used, used_receiver) = sync_channel::<Block>(BLOCKS_AHEAD + 2);
         for _ in 0..BLOCKS_AHEAD {
@@ -164,6 +208,15 @@ impl ReadAhead {
 }
 
 impl Blocks for ReadAhead {
+    fn next_block(&mut self, used: Block) -> io::Result<Block> {
+        match &mut self.0 {
+            Way::Thread(thread) => thread.next_block(used),
+            Way::InTurns(blocks) => blocks.next_block(used),
+        }
+    }
+}
+
+impl Blocks for Thread {
     fn next_block(&mut self, used: Block) -> io::Result<Block> {
         self.held.push(used);
         if self.held.len() == BLOCKS_BACK {

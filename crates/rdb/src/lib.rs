@@ -34,6 +34,7 @@ mod block;
 mod crc64;
 mod entry;
 mod error;
+mod in_turns;
 mod input;
 mod length;
 mod limits;
@@ -46,6 +47,7 @@ mod unchecked;
 mod value;
 
 pub use block::{Blocks, Inline, ReadAhead};
+pub use in_turns::{Helper, ReadAt};
 
 pub use entry::{
     Checksum, Entry, Header, Key, Packed, Part, Skip, Str, StringKey, Text, ValueEnd, Visit,

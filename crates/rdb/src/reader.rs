@@ -14,6 +14,7 @@ use std::io::Read;
 use crate::block::{Blocks, Inline, ReadAhead};
 use crate::entry::{Checksum, Entry, Header, Key, Skip, ValueEnd, Visit};
 use crate::error::{Context, Error, ErrorKind};
+use crate::in_turns::{Helper, ReadAt};
 use crate::input::Input;
 use crate::limits::{Limits, Options};
 use crate::types::{Flavor, ModuleId, ObjectType, RdbType, opcode};
@@ -83,6 +84,19 @@ impl Reader<ReadAhead> {
     /// As [`Reader::new`].
     pub fn read_ahead(source: impl Read + Send + 'static, options: Options) -> Result<Self, Error> {
         Self::start(ReadAhead::start(source, options.checksum), options)
+    }
+
+    /// Like [`Reader::new`], with some of the reading and its checksum done by another thread
+    /// while that has nothing else to do: see [`Helper::read_ahead`].
+    ///
+    /// # Errors
+    /// As [`Reader::new`].
+    pub fn in_turns(
+        source: impl ReadAt + 'static,
+        options: Options,
+    ) -> Result<(Self, Helper), Error> {
+        let (blocks, helper) = ReadAhead::in_turns(source, options.checksum);
+        Ok((Self::start(blocks, options)?, helper))
     }
 }
 

@@ -69,7 +69,7 @@ pub(crate) struct Blob {
 
 impl Unchecked {
     /// Pieces from which on they had better be checked: the blocks they share are in memory.
-    const BLOCKS: usize = 6;
+    const BLOCKS: usize = 4;
     const COUNT: usize = 4096;
     /// How many times as much a single value may have before it is checked as it is read.
     const SPARE: usize = 2;

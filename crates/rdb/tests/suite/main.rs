@@ -10,7 +10,7 @@
 mod corrupt;
 mod fixtures;
 mod hostile;
-mod lengths;
 mod outcome;
 mod reading;
 mod servers;
+mod weights;
