@@ -179,7 +179,7 @@ mod tests {
                 Some(at) if at > offset => at,
                 _ => self.bytes.len(),
             };
-            let at_once = if turn % 3 == 0 { 100_000 } else { buf.len() };
+            let at_once = if turn.is_multiple_of(3) { 100_000 } else { buf.len() };
             let len = at_once.min(buf.len()).min(end - offset);
             buf[..len].copy_from_slice(&self.bytes[offset..offset + len]);
             Ok(len)

@@ -154,7 +154,7 @@ impl Checker {
             for (number, blob) in blobs.iter().enumerate() {
                 if let Some(next) = blobs.get(number + BLOBS_AHEAD) {
                     let (place, blob) = &next.what;
-                    bring(&block, place, blob.expanded_len.is_none());
+                    bring(&block, blob.begin_of_walk(place));
                 }
                 let Pending { what: (place, what), at, value_number } = blob;
                 if let Err(found) = self.check_blob(&block, place, *what, *at) {
@@ -193,23 +193,18 @@ impl Checker {
     }
 }
 
-/// How long before they are checked strings and blobs are fetched from where another core left
-/// them.
+/// How many strings and blobs before their turn they are fetched from where another core left them,
+/// and how many bytes of each: more follow by themselves.
 const STRINGS_AHEAD: usize = 6;
+const STRING_LEN_MAX: usize = 256;
 const BLOBS_AHEAD: usize = 2;
+const BLOB_LEN_MAX: usize = 512;
 
-/// Has what stands in `place` fetched while other things are done: its first bytes, or its last if
-/// it is walked from there. More of them follow by themselves.
-fn bring(block: &[u8], place: &Range<usize>, from_end: bool) {
+/// Has what stands in `place` fetched while other things are done.
+fn bring(block: &[u8], place: Range<usize>) {
     const LINE_LEN: usize = 64;
-    const LEN_MAX: usize = 256;
-    let Range { start, end } = *place;
-    let (start, end) = if from_end {
-        (start.max(end.saturating_sub(LEN_MAX)), end)
-    } else {
-        (start, end.min(start.saturating_add(LEN_MAX)))
-    };
-    for at in (start..end).step_by(LINE_LEN) {
+    let end = place.end;
+    for at in place.step_by(LINE_LEN) {
         prefetch_index(block, at);
     }
     prefetch_index(block, end);
@@ -227,7 +222,8 @@ fn find_in_strings(
         start = *end;
         strings.iter().enumerate().map(move |(number, string)| {
             if let Some(next) = strings.get(number + STRINGS_AHEAD) {
-                bring(block, &next.what.place, false);
+                let Range { start, end } = next.what.place;
+                bring(block, start..end.min(start + STRING_LEN_MAX));
             }
             string.what.within(block)
         })
@@ -244,6 +240,15 @@ fn find_in_strings(
 }
 
 impl Blob {
+    /// What is looked at first of the blob in `place`: its end, unless it is to be expanded.
+    fn begin_of_walk(&self, place: &Range<usize>) -> Range<usize> {
+        let Range { start, end } = *place;
+        match self.expanded_len {
+            Some(_) => start..end.min(start + BLOB_LEN_MAX),
+            None => start.max(end.saturating_sub(BLOB_LEN_MAX))..end,
+        }
+    }
+
     /// Walks the blob that begins `bytes` and has `len` of them.
     fn walk(&self, bytes: &[u8], len: usize, unique: &mut Unique) -> Result<(), PackedError> {
         if self.is_right(bytes, len, unique) {
