@@ -29,8 +29,8 @@ const HEADER_LEN: usize = 9;
 
 /// Reads a file's entries in their order.
 ///
-/// `B` is where the bytes come from: read in this thread ([`Reader::new`]) or in another
-/// one ahead of it ([`Reader::read_ahead`]).
+/// `B` is where the bytes come from: read in this thread ([`Reader::new`]), in another one ahead of
+/// it ([`Reader::read_ahead`]) or in both ([`Reader::in_turns`]).
 #[derive(Debug)]
 pub struct Reader<B> {
     input: Input<B>,

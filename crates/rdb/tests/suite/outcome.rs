@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use offkey_rdb::{
     Blocks, Checker, Checksum, Damage, Entry, Error, Header, Key, ObjectType, Options, Part,
-    RdbType, Reader, Unchecked, Visit,
+    RdbType, ReadAt, Reader, Unchecked, Visit,
 };
 use offkey_testkit::{Expected, Truth};
 
@@ -115,6 +115,16 @@ pub(crate) fn read_strings(source: impl Read, count_max: usize) -> (Outcome, usi
 pub(crate) fn read_ahead(source: impl Read + Send + 'static) -> Outcome {
     match Reader::read_ahead(source, Options::default()) {
         Ok(reader) => read_all(reader, true),
+        Err(error) => failed(error),
+    }
+}
+
+/// Reads a file with the help of who reads ahead between its entries.
+pub(crate) fn read_in_turns(source: impl ReadAt + 'static) -> Outcome {
+    match Reader::in_turns(source, Options::default()) {
+        Ok((reader, helper)) => read_keys(reader, true, |_, _| {
+            helper.read_ahead();
+        }),
         Err(error) => failed(error),
     }
 }

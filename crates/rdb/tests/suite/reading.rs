@@ -3,10 +3,12 @@
 use std::fs;
 use std::io::{self, Read};
 
-use offkey_rdb::{Checksum, Entry, Error, ErrorKind, Key, Options, Reader};
+use offkey_rdb::{Checksum, Entry, Error, ErrorKind, Key, Options, ReadAt, Reader};
 use offkey_testkit::{Dialect, Fixture, Keyspace, RdbFile, Rng, mutate, value};
 
-use crate::outcome::{Outcome, Seen, assert_expected, read, read_ahead, read_rows, read_strings};
+use crate::outcome::{
+    Outcome, Seen, assert_expected, read, read_ahead, read_in_turns, read_rows, read_strings,
+};
 
 /// Hands out a file in pieces of at most so many bytes.
 struct Pieces {
@@ -19,6 +21,18 @@ impl Read for Pieces {
         let len = buf.len().min(self.len_max);
         self.rest.read(&mut buf[..len])
     }
+}
+
+impl ReadAt for Pieces {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let len = buf.len().min(self.len_max);
+        read_from(self.rest.get_ref(), &mut buf[..len], offset)
+    }
+}
+
+fn read_from(bytes: &[u8], buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    let start = usize::try_from(offset).unwrap().min(bytes.len());
+    (&bytes[start..]).read(buf)
 }
 
 fn small_keyspaces() -> impl Iterator<Item = (Dialect, Keyspace)> {
@@ -78,6 +92,8 @@ fn pieces_of_any_size_give_the_same() {
             assert_same(&whole, &read(pieces()), &format!("{name}, pieces of {len_max}"));
             let ahead = read_ahead(pieces());
             assert_same(&whole, &ahead, &format!("{name}, ahead, pieces of {len_max}"));
+            let in_turns = read_in_turns(pieces());
+            assert_same(&whole, &in_turns, &format!("{name}, in turns, pieces of {len_max}"));
         }
     }
 }
@@ -254,6 +270,15 @@ impl Read for Failing {
     }
 }
 
+impl ReadAt for Failing {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        match read_from(self.rest.get_ref(), buf, offset)? {
+            0 => Err(io::Error::other("the disk is gone")),
+            len => Ok(len),
+        }
+    }
+}
+
 #[test]
 fn failing_source_is_an_error_and_keeps_the_keys_before() {
     let keyspace = Keyspace::generate_small(1, Dialect::Redis(12), 40);
@@ -263,7 +288,7 @@ fn failing_source_is_an_error_and_keeps_the_keys_before() {
             interrupted: false,
         };
         let whole = keyspace.keys.iter().take_while(|key| key.end <= cut as u64).count();
-        for outcome in [read(source()), read_ahead(source())] {
+        for outcome in [read(source()), read_ahead(source()), read_in_turns(source())] {
             let error = outcome.end.expect_err("the source fails");
             assert_eq!(
                 (error.kind(), error.reason()),
