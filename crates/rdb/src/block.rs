@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use crate::crc64;
 use crate::in_turns::{Helper, InTurns, ReadAt};
 
 /// Bytes kept free before a block's data: the most that can be asked for in one piece.
@@ -120,12 +121,16 @@ impl<R: Read> Inline<R> {
         &mut self.source
     }
 
-    /// Notes of the next block whether it is the last one, and in it the checksum of those before.
-    pub(crate) fn note(&mut self, mut block: Block) -> Block {
+    /// Notes of the next block whether it is the last one, and in it the checksum of those before;
+    /// `own` is its own if that was computed.
+    pub(crate) fn note(&mut self, mut block: Block, own: Option<u64>) -> Block {
         self.ended = block.end < block.buf.len();
         if let Some(crc) = &mut self.crc {
             block.crc_before = *crc;
-            *crc = crate::crc64::update(*crc, block.data());
+            *crc = match own {
+                Some(own) => crc64::append(*crc, own, block.data().len()),
+                None => crc64::update(*crc, block.data()),
+            };
         }
         block
     }
@@ -147,7 +152,7 @@ impl<R: Read> Blocks for Inline<R> {
             Err(failure) if block.data().is_empty() => return Err(failure),
             Err(failure) => self.failure = Some(failure),
         }
-        Ok(self.note(block))
+        Ok(self.note(block, None))
     }
 }
 

@@ -11,6 +11,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::block::{BLOCK_LEN, Block, Blocks, Inline};
+use crate::crc64;
 
 /// Blocks that are read before they are wanted.
 const BLOCKS_AHEAD: usize = 10;
@@ -37,14 +38,15 @@ pub struct Helper(Arc<Shared>);
 
 struct Shared {
     source: Arc<dyn ReadAt>,
+    /// Whether checksums are wanted.
+    checksum: bool,
     stock: Mutex<Stock>,
 }
 
 /// Blocks that nobody has at the moment.
 #[derive(Debug, Default)]
 struct Stock {
-    /// Those that were read ahead, with their offsets.
-    ready: VecDeque<(u64, Block)>,
+    ready: VecDeque<Ready>,
     used: Vec<Block>,
     /// Offset of the block that is wanted next.
     wanted: u64,
@@ -52,6 +54,15 @@ struct Stock {
     next: u64,
     /// Whether there is nothing more to read ahead.
     ended: bool,
+}
+
+/// A block that was read ahead.
+#[derive(Debug)]
+struct Ready {
+    offset: u64,
+    /// The checksum of its own bytes, if one is wanted.
+    crc: Option<u64>,
+    block: Block,
 }
 
 /// A source from some place on.
@@ -72,7 +83,7 @@ impl InTurns {
     pub(crate) fn start(source: impl ReadAt + 'static, checksum: bool) -> (Self, Helper) {
         let source: Arc<dyn ReadAt> = Arc::new(source);
         let from_start = Place { source: Arc::clone(&source), offset: 0 };
-        let shared = Arc::new(Shared { source, stock: Mutex::default() });
+        let shared = Arc::new(Shared { source, checksum, stock: Mutex::default() });
         let inline = Inline::new(from_start, checksum);
         (Self { inline, shared: Arc::clone(&shared) }, Helper(shared))
     }
@@ -87,15 +98,15 @@ impl Blocks for InTurns {
             stock.used.push(used);
         }
         let ready = match stock.ready.front() {
-            Some((at, _)) if *at == offset => stock.ready.pop_front(),
+            Some(first) if first.offset == offset => stock.ready.pop_front(),
             _ => None,
         };
         match ready {
             // What follows a failure or the end is not wanted, should there be something.
-            Some((_, block)) if self.inline.goes_on() => {
+            Some(Ready { block, crc, .. }) if self.inline.goes_on() => {
                 drop(stock);
                 self.inline.source_mut().offset += block.data().len() as u64;
-                Ok(self.inline.note(block))
+                Ok(self.inline.note(block, crc))
             }
             _ => {
                 let used = stock.used.pop().unwrap_or_else(Block::none);
@@ -120,12 +131,14 @@ impl Helper {
         drop(stock);
 
         let read = block.fill(&mut Place { source: &*self.0.source, offset });
+        // While the bytes are near.
+        let crc = self.0.checksum.then(|| crc64::update(0, block.data()));
         let mut stock = self.0.stock();
         // A failure is told by the thread that wants the block, and meets it too.
         stock.ended = read.is_err() || block.data().len() < BLOCK_LEN;
         let is_wanted = read.is_ok() && !block.data().is_empty() && offset >= stock.wanted;
         if is_wanted {
-            stock.ready.push_back((offset, block));
+            stock.ready.push_back(Ready { offset, crc, block });
         } else {
             stock.used.push(block);
         }
