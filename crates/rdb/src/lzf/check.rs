@@ -12,7 +12,15 @@ use crate::source::{Fault, Source};
 pub(crate) fn check<S: Source>(source: &mut S, len: u64) -> Result<(), Fault> {
     let mut done = 0u64;
     while source.left() > 0 {
-        let Some((token_len, token)) = token(source.peek(3)?) else {
+        let bytes = source.peek(3)?;
+        let at_hand = Lane::over(bytes, done);
+        let passed = bytes.len() - at_hand.rest.len();
+        if passed > 0 {
+            done = at_hand.done;
+            source.skip(passed as u64)?;
+            continue;
+        }
+        let Some((token_len, token)) = token(bytes) else {
             return Err(cut(done).into());
         };
         match token {
@@ -111,6 +119,19 @@ impl<'b> Lane<'b> {
         let Payload { padded, bytes_len, len } = payload;
         let rest = bytes_len.checked_add(PEEK - 1).and_then(|seen| padded.get(..seen));
         Self { rest: rest.unwrap_or_default(), done: 0, len, number }
+    }
+
+    /// A lane behind the tokens that begin `bytes`, after `done` expanded bytes: as many as are seen
+    /// whole with what a look takes, and are right.
+    fn over(bytes: &'b [u8], done: u64) -> Self {
+        let mut lane = Self { rest: bytes, done, len: 0, number: 0 };
+        loop {
+            let (mut next, mut borrow) = (lane, 0);
+            if !next.step(&mut borrow) || borrow >> 63 != 0 {
+                return lane;
+            }
+            lane = next;
+        }
     }
 
     /// Passes the next token; false at the end or where it reaches beyond. The highest bit of
