@@ -376,7 +376,7 @@ impl<B: Blocks> Input<B> {
                         if in_piece <= Self::PEEK_MAX && whole <= Limits::PACKED_LEN_MAX =>
                     {
                         let bytes = self.take(in_piece)?;
-                        match walk.put_off(lzf::first_literal(bytes)) {
+                        match walk.put_off(lzf::Beginning::of(bytes).bytes()) {
                             Some(blob) => {
                                 let expanded_len = Some(whole);
                                 self.passed_unchecked(in_piece, Blob { expanded_len, ..blob });

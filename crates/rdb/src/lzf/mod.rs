@@ -49,14 +49,47 @@ fn token(bytes: &[u8]) -> Option<(usize, Token)> {
     }
 }
 
-/// The bytes that a stream begins with as they are.
-#[inline]
-pub(crate) fn first_literal(bytes: &[u8]) -> &[u8] {
-    match token(bytes) {
-        Some((token_len, Token::Literal(count))) => {
-            bytes.get(token_len..token_len + count).unwrap_or_default()
+/// Bytes of what a stream expands to that [`Beginning`] holds.
+const BEGINNING_LEN: usize = 16;
+
+/// The first bytes that a stream expands to.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    bytes: [u8; BEGINNING_LEN],
+    len: usize,
+}
+
+impl Beginning {
+    /// As many bytes as are held, unless the stream ends or is wrong before.
+    pub(crate) fn of(stream: &[u8]) -> Self {
+        let (mut bytes, mut len, mut rest) = ([0; BEGINNING_LEN], 0, stream);
+        while len < BEGINNING_LEN
+            && let Some((token_len, token)) = token(rest)
+        {
+            rest = rest.get(token_len..).unwrap_or_default();
+            match token {
+                Token::Literal(count) => {
+                    let Some((literal, after)) = rest.split_at_checked(count) else { break };
+                    let room = bytes.iter_mut().skip(len);
+                    room.zip(literal).for_each(|(to, from)| *to = *from);
+                    (len, rest) = (len + count, after);
+                }
+                Token::Repeat { len: count, back } => {
+                    if back > len {
+                        break;
+                    }
+                    for at in (len..BEGINNING_LEN).take(count) {
+                        bytes.copy_within(at - back..=at - back, at);
+                    }
+                    len += count;
+                }
+            }
         }
-        _ => &[],
+        Self { bytes, len: len.min(BEGINNING_LEN) }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 }
 
@@ -235,6 +268,8 @@ mod tests {
         assert_eq!(expanded.is_ok(), checked.is_ok(), "check and expand agree on {bytes:02x?}");
         assert_eq!(expanded.is_ok(), walked.is_ok(), "stream and expand agree on {bytes:02x?}");
         let expanded = expanded.map_err(|_| ())?;
+        let beginning = Beginning::of(bytes);
+        assert_eq!(beginning.bytes(), &expanded[..len.min(BEGINNING_LEN)], "of {bytes:02x?}");
         assert_eq!(expanded, streamed);
         Ok(expanded)
     }
