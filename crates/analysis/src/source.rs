@@ -241,8 +241,11 @@ impl ReadAt for StoredFile {
         }
         let offset = self.start.saturating_add(offset);
         let len = self.file.read_at(buf, offset)?;
-        // What was read twice, or not in order, counts once.
-        self.meter.bytes_read.fetch_max(offset.saturating_add(len as u64), Ordering::Relaxed);
+        if len > 0 {
+            // What was read twice, or not in order, counts once.
+            let end = offset.saturating_add(len as u64);
+            self.meter.bytes_read.fetch_max(end, Ordering::Relaxed);
+        }
         Ok(len)
     }
 }
@@ -473,6 +476,28 @@ fn foreign(head: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_of_a_file_count_once_and_none_behind_its_end() {
+        // Any file will do.
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let bytes = std::fs::read(&path).unwrap();
+        let meter = Arc::new(Meter::default());
+        let file = File::open(&path).unwrap();
+        let stored = StoredFile { file, start: 4, meter: Arc::clone(&meter) };
+        let read = || meter.bytes_read.load(Ordering::Relaxed);
+        let mut buf = vec![0; bytes.len()];
+        assert_eq!(stored.read_at(&mut buf, 1 << 20).unwrap(), 0);
+        assert_eq!(read(), 0);
+        for _ in 0..2 {
+            assert_eq!(stored.read_at(&mut buf[..9], 20).unwrap(), 9);
+            assert_eq!((&buf[..9], read()), (&bytes[24..33], 33));
+        }
+        assert_eq!(stored.read_at(&mut buf, 0).unwrap(), bytes.len() - 4);
+        assert_eq!(read(), bytes.len() as u64);
+        meter.stop.store(true, Ordering::Relaxed);
+        assert_eq!(stored.read_at(&mut buf, 0).unwrap_err().to_string(), "cancelled");
+    }
 
     #[test]
     fn base_of_a_manifest_stays_in_its_folder() {

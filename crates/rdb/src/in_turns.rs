@@ -118,8 +118,8 @@ impl Blocks for InTurns {
 }
 
 impl Helper {
-    /// Reads a block, unless enough are read or there is nothing more to read; tells whether it
-    /// did.
+    /// Reads a block, unless enough are read or there is nothing more to read; tells whether there
+    /// may be more for it to do.
     pub fn read_ahead(&self) -> bool {
         let mut stock = self.0.stock();
         if stock.ended || stock.ready.len() >= BLOCKS_AHEAD {
