@@ -156,7 +156,8 @@ impl<R: Read> Blocks for Inline<R> {
     }
 }
 
-/// Blocks that another thread has read, so that reading and checksum cost no wall time.
+/// Blocks that another thread has read before they are wanted, all of them or as many as it had the
+/// time for.
 #[derive(Debug)]
 pub struct ReadAhead(Way);
 
